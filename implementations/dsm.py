@@ -184,7 +184,7 @@ def demo(
     learned, blurred = _timeless(plane.model.cpu())(x_tilde), exact.score(x_tilde, sigma=sigma)
     clean = exact.score(x_tilde)
     model = autoencoder.model.cpu()
-    weight, bias = model.weight.double(), model.hidden_bias.double()
+    weight, bias = (model.get_parameter(name).double() for name in ("weight", "hidden_bias"))
     other = noise(weight) / weight.shape[1] ** 0.5
 
     def autoencoder_of(decoder: Tensor) -> Score:

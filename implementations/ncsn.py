@@ -26,6 +26,7 @@ from implementations.common.results import Claim, Figure, Result
 from implementations.common.training import Trained, train
 from implementations.dsm import objective, parzen_score
 from implementations.unet import UNet
+from implementations.verification.twosample import excess_energy
 
 Model = Callable[[Tensor, Tensor], Tensor]
 
@@ -133,14 +134,6 @@ def fit(network: nn.Module, dataset: Dataset, sigmas: Tensor, *, anneal: bool, e
     return train(network, per_entry, dataset, lr=2e-3, anneal=anneal, ema=ema, **run)
 
 
-def energy_distance(x: Tensor, y: Tensor) -> float:
-    """2 E|X - Y| - E|X - X'| - E|Y - Y'| over E|Y - Y'|, unbiased: near 0 if both have one law.  x, y: (N, ...)."""
-    from implementations.verification.judges import mean_distance
-
-    across = torch.cdist(x.flatten(1).double(), y.flatten(1).double()).mean().item()
-    return (2 * across - mean_distance(x)) / mean_distance(y) - 1
-
-
 def demo(
     *,
     data: str = "digits",
@@ -179,7 +172,7 @@ def demo(
     start = noise.uniform(dataset.x[:64])
     states = [start, *anneal(fitted.model, sigmas, start, T=T, noise=noise)]
     lost = langevin(fitted.model, start, sigmas[-1].item(), 2e-5, len(sigmas) * T, noise=noise)
-    far = [energy_distance(x, dataset.x_test) for x in (states[-1], lost)]
+    far = [excess_energy(x, dataset.x_test) for x in (states[-1], lost)]
     claims = [
         Claim(
             "weights", "share of samples in the mode of weight 1/5, off by (exact scores, as in figure 3)",

@@ -25,6 +25,8 @@ from implementations.common.noise import Noise, gaussian
 from implementations.common.results import Claim, Figure, Result
 from implementations.dsm import denoise, parzen_score
 from implementations.ncsn import Model, fit, geometric_levels, unit_images
+from implementations.verification.judges import mean_distance
+from implementations.verification.twosample import excess_energy
 
 
 def largest_distance(x: Tensor) -> float:
@@ -164,7 +166,6 @@ def demo(
     with exact scores (as in figure 2) only the ladder and the steps can be at fault.
     """
     from implementations.common.pictures import beside, contact_sheet
-    from implementations.verification.judges import mean_distance
 
     started, noise, T = perf_counter(), Noise(seed), 5
     dataset = unit_images(data, device)
@@ -193,7 +194,7 @@ def demo(
             out=out, name=f"ncsnv2-{kind.__name__.lower()}", resume=resume, progress=progress,
         )  # fmt: skip
         samples.append(sample(fitted.model, sigmas, start, eps=eps, T=T, noise=Noise(seed + 1)))
-    far = [ncsn.energy_distance(x, dataset.x_test) for x in reversed(samples)]
+    far = [excess_energy(x, dataset.x_test) for x in reversed(samples)]
     claims = [
         Claim(
             "variance", "greatest relative error of the foretold variance over all levels, simulated",

@@ -169,8 +169,8 @@ def _distance_to_minimum(noise: Noise, objective: Callable[[Score, Tensor], Tens
         return objective(lambda x: theta[0] - x @ theta[1:].mT, x).mean()
 
     start = torch.zeros_like(found)
-    hessian = torch.autograd.functional.hessian(average, start).reshape(found.numel(), -1)
-    slope = torch.autograd.functional.jacobian(average, start).flatten()
+    hessian = torch.func.hessian(average)(start).reshape(found.numel(), -1)
+    slope = torch.func.grad(average)(start).flatten()
     minimum = torch.linalg.solve(hessian, -slope)
     return ((found.flatten() - minimum).norm() / found.norm()).item()
 

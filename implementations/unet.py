@@ -29,8 +29,8 @@ from implementations.common.training import Batch, train
 
 def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
     """The layer, with its weights and biases set to zero."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     return layer
 
 
@@ -68,13 +68,27 @@ class Attention(nn.Module):
         return x + self.proj(h).transpose(1, 2).reshape(x.shape)
 
 
+class Stage(nn.Module):
+    """A block, and attention where there is any."""
+
+    def __init__(self, block: nn.Module, attend: nn.Module) -> None:
+        super().__init__()
+        self.block, self.attend = block, attend
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        return self.attend(self.block(x, c))
+
+
 class UNet(nn.Module):
     """`model(x, t)` or, with classes, `model(x, t, y)`.  Returns (B, out, H, W), zero before training.
 
     x: (B, channels, H, W), any size.  t: (B,), in steps of about 1.  y: (B,) int64 in 0..classes - 1.
     width: channels at full resolution; multipliers: of width, one per resolution, each half the one before (odd sizes
     round up).  blocks: per resolution, down and up.  attention: the resolutions with self-attention, 0 the full one.
+    A subclass may bring another kind of `block`.
     """
+
+    block: type[nn.Module] = Block
 
     def __init__(
         self,
@@ -97,24 +111,24 @@ class UNet(nn.Module):
                 f"width {width} must be a multiple of groups {groups}, attention {attention} name resolutions in "
                 f"0..{len(widths) - 1}, and head {head} divide their channels {widths}"
             )
-        code = 4 * width
+        code, self.blocks = 4 * width, blocks
 
-        def stage(before: int, level: int) -> nn.ModuleList:
+        def stage(before: int, level: int) -> Stage:
             after = widths[level]
             attend = Attention(after, head, groups) if level in attention else nn.Identity()
-            return nn.ModuleList([Block(before, after, code, groups, dropout), attend])
+            return Stage(self.block(before, after, code, groups, dropout), attend)
 
         self.condition = Condition(code, classes=classes, frequencies=width)
         self.inlet = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.down, self.shrink, self.grow, self.up = (nn.ModuleList() for _ in range(4))
         *outer, bottom = range(len(widths))
         for level in outer:
-            self.down.append(nn.ModuleList(stage(widths[level], level) for _ in range(blocks)))
+            self.down.extend(stage(widths[level], level) for _ in range(blocks))
             self.shrink.append(nn.Conv2d(widths[level], widths[level + 1], 3, stride=2, padding=1))
         self.middle = nn.ModuleList(stage(widths[bottom], bottom) for _ in range(blocks + 1))
         for level in reversed(outer):
             self.grow.append(nn.ConvTranspose2d(widths[level + 1], widths[level], 2, stride=2))
-            self.up.append(nn.ModuleList(stage(2 * widths[level], level) for _ in range(blocks)))
+            self.up.extend(stage(2 * widths[level], level) for _ in range(blocks))
         self.norm = nn.GroupNorm(groups, widths[0])
         self.outlet = zeroed(nn.Conv2d(widths[0], channels if out is None else out, 3, padding=1))
 
@@ -122,17 +136,17 @@ class UNet(nn.Module):
         c = F.silu(self.condition(t, y))
         h = self.inlet(x)
         skips: list[Tensor] = []
-        for stages, shrink in zip(self.down, self.shrink, strict=True):
-            for block, attend in stages:
-                h = attend(block(h, c))
+        for level, shrink in enumerate(self.shrink):
+            for stage in self.down[level * self.blocks : (level + 1) * self.blocks]:
+                h = stage(h, c)
                 skips.append(h)
             h = shrink(h)
-        for block, attend in self.middle:
-            h = attend(block(h, c))
-        for stages, grow in zip(self.up, self.grow, strict=True):
+        for stage in self.middle:
+            h = stage(h, c)
+        for level, grow in enumerate(self.grow):
             h = grow(h)
-            for block, attend in stages:
-                h = attend(block(self.join(h, skips.pop()), c))
+            for stage in self.up[level * self.blocks : (level + 1) * self.blocks]:
+                h = stage(self.join(h, skips.pop()), c)
         return self.outlet(F.silu(self.norm(h)))
 
     def join(self, h: Tensor, skip: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass, replace
 from math import cos, pi, sin
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -130,7 +131,8 @@ def _float(x: np.ndarray) -> Tensor:
 
 
 def _drawn(name: str, law, range_: tuple[float, float], levels: int | None = None) -> Dataset:
-    return Dataset(name, *law(20_000, 0), *law(4_000, 1), levels, range_)
+    (x, y), (x_test, y_test) = law(20_000, 0), law(4_000, 1)
+    return Dataset(name, x, y, x_test, y_test, levels, range_)
 
 
 # ---- images -------------------------------------------------------------------------------------------------------
@@ -139,11 +141,11 @@ def _drawn(name: str, law, range_: tuple[float, float], levels: int | None = Non
 def _digits() -> Dataset:
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+    images, target = load_digits(return_X_y=True)
     # RandomState's streams are frozen for good, so the split never changes
-    order = np.random.RandomState(0).permutation(len(bunch.images))
-    x = torch.from_numpy(bunch.images[order] / 8 - 1).float()[:, None]
-    y = torch.from_numpy(bunch.target[order]).long()
+    order = np.random.RandomState(0).permutation(len(images))
+    x = _float(images[order] / 8 - 1).view(-1, 1, 8, 8)
+    y = torch.from_numpy(target[order]).long()
     return Dataset("digits", x[:1438], y[:1438], x[1438:], y[1438:], 17, (-1.0, 1.0))
 
 
@@ -244,7 +246,8 @@ def _untar(archive: Path, files: list[str]) -> dict[str, bytes]:
     import tarfile
 
     with tarfile.open(archive) as tar:
-        return {Path(m.name).name: tar.extractfile(m).read() for m in tar if Path(m.name).name in files}
+        wanted = [m for m in tar if Path(m.name).name in files]
+        return {Path(m.name).name: file.read() for m in wanted if (file := tar.extractfile(m))}
 
 
 # ---- where files come from ----------------------------------------------------------------------------------------
@@ -284,7 +287,7 @@ def _download(name: str, file: str, known: str) -> Path:
     pooch.get_logger().setLevel("WARNING")
     reasons = []
     for mirror in MIRRORS[name]:
-        fetch = pooch.HTTPDownloader(timeout=30, progressbar=sys.stderr.isatty())
+        fetch: Any = pooch.HTTPDownloader(timeout=30, progressbar=sys.stderr.isatty())
         folder = pooch.os_cache("diffusion-kb") / name
         try:
             return Path(pooch.retrieve(mirror + file, known, fname=file, path=folder, downloader=fetch))

@@ -18,10 +18,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import cos, isfinite, pi
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from implementations.common import checkpoint
 from implementations.common.data import Dataset
@@ -31,17 +34,20 @@ Batch = tuple[Tensor, Tensor | None]
 Loss = Callable[[nn.Module, Batch, Noise], Tensor]
 
 
+M = TypeVar("M", bound=nn.Module)
+
+
 @dataclass(frozen=True)
-class Trained:
+class Trained(Generic[M]):
     """model: averaged weights, in eval mode, on the device; losses: one per step; seconds: of training, all runs."""
 
-    model: nn.Module
+    model: M
     losses: list[float]
     seconds: float
 
 
 def train(
-    model: nn.Module,
+    model: M,
     loss: Loss,
     dataset: Dataset,
     *,
@@ -57,7 +63,7 @@ def train(
     resume: bool = False,
     progress: bool = False,
     compile: bool = False,
-) -> Trained:
+) -> Trained[M]:
     """Minimise `loss(model, (x, y), noise)` over the training examples of `dataset`.  `model` itself is trained too.
 
     anneal: lets the learning rate fall to zero along half a cosine.  ema: decay of the average of the weights, per
@@ -78,7 +84,9 @@ def train(
             raise ValueError(f"batch_size {batch_size} must be a multiple of the {world} processes")
         cuda = device.type == "cuda"
         layout = torch.channels_last if dataset.x.ndim == 4 else torch.preserve_format
-        model = model.to(device, memory_format=layout).train()
+        model = model.to(device).train()
+        if layout is torch.channels_last:
+            convert_conv2d_weight_memory_format(model, layout)
         average = copy.deepcopy(model).eval().requires_grad_(False)
         adam = torch.optim.Adam(model.parameters(), lr, fused=True)
         run = _Run(model, average, adam, path=Path(out) / f"{name}.state.safetensors" if out else None)
@@ -88,14 +96,15 @@ def train(
         if resume and run.path and run.path.is_file():
             run.restore(run.path, steps)
 
-        network = torch.compile(model) if compile else model
+        network: Any = torch.compile(model) if compile else model
         if world > 1:
             network = nn.parallel.DistributedDataParallel(network, [device.index] if cuda else None)
         x = dataset.x.to(device, memory_format=layout)
         y = None if dataset.y is None else dataset.y.to(device)
         order = _Order(len(x), batch_size, seed, device)
         mine = slice(rank * batch_size // world, (rank + 1) * batch_size // world)
-        weights, averages = list(model.parameters()), list(average.parameters())
+        weights: list[Tensor] = list(model.parameters())
+        averages: list[Tensor] = list(average.parameters())
         pending: list[Tensor] = []
         bar = _bar(steps, run.step, progress and rank == 0)
         before, saved = run.seconds, started
@@ -119,8 +128,7 @@ def train(
                 run.step += 1
                 # young weights are no use to the average: it forgets them faster at first
                 decay = min(ema, run.step / (run.step + 10))
-                with torch.no_grad():  # else the average keeps the graph of every step
-                    torch._foreach_lerp_(averages, weights, 1 - decay)
+                get_ema_multi_avg_fn(decay)(averages, weights, run.step)
                 bar.update()
                 now = time.perf_counter()
                 run.seconds = before + now - started

@@ -17,6 +17,8 @@ from math import sqrt
 import torch
 from torch import Tensor
 
+from implementations.verification.judges import mean_distance
+
 Test = Callable[[Tensor, Tensor, int], float]
 Draw = Callable[[int], tuple[Tensor, Tensor]]
 
@@ -45,6 +47,13 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
     """Squared energy distance of the two empirical laws, (N, ...) and (M, ...); of order 1/N + 1/M for equal laws."""
     a, b = (v.detach().cpu().flatten(1).double() for v in (x, y))
     return (2 * torch.cdist(a, b).mean() - torch.cdist(a, a).mean() - torch.cdist(b, b).mean()).item()
+
+
+def excess_energy(x: Tensor, y: Tensor) -> float:
+    """Unbiased energy distance over E|Y - Y'|: near 0, and as often below, if both have one law.  x, y: (N, ...)."""
+    a, b = (v.detach().cpu().flatten(1).double() for v in (x, y))
+    across = torch.cdist(a, b).mean().item()
+    return (2 * across - mean_distance(x)) / mean_distance(y) - 1
 
 
 def _energy(distance: Tensor, chosen: Tensor, n: int, m: int) -> Tensor:

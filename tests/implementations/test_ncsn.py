@@ -213,15 +213,6 @@ def test_images_move_to_the_unit_range():
     torch.testing.assert_close(2 * dataset.x_test - 1, own.x_test)
 
 
-def test_energy_distance_is_the_sum_of_its_pairs_over_the_spread_of_the_second():
-    x, y = Noise(0)(torch.empty(5, 2, 2, dtype=F64)), 1 + Noise(1)(torch.empty(7, 2, 2, dtype=F64))
-    a, b = x.flatten(1).numpy(), y.flatten(1).numpy()
-    across = np.mean([np.linalg.norm(u - v) for u in a for v in b])
-    within_x = np.mean([np.linalg.norm(a[i] - a[j]) for i in range(5) for j in range(5) if i != j])
-    within_y = np.mean([np.linalg.norm(b[i] - b[j]) for i in range(7) for j in range(7) if i != j])
-    assert ncsn.energy_distance(x, y) == pytest.approx((2 * across - within_x - within_y) / within_y, rel=1e-9)
-
-
 def test_points_are_no_images():
     with pytest.raises(ValueError, match=r"must be a set of images, not 'mixture', whose examples have shape \(2,\)"):
         ncsn.unit_images("mixture", "cpu")

@@ -100,25 +100,25 @@ def reference(x: Tensor, t: Tensor, y: Tensor, w: dict[str, Tensor], *, queue: b
     c = silu(c)
 
     def stage(h: Tensor, name: str, level: int) -> Tensor:
-        h = block(h, c, w, f"{name}.0", 4)
-        return attention(h, w, f"{name}.1", 4, 4) if level else h
+        h = block(h, c, w, f"{name}.block", 4)
+        return attention(h, w, f"{name}.attend", 4, 4) if level else h
 
     a0 = conv(x, w, "inlet")
-    a1 = stage(a0, "down.0.0", 0)
-    a2 = stage(a1, "down.0.1", 0)
-    b1 = stage(conv(a2, w, "shrink.0", stride=2), "down.1.0", 1)
-    b2 = stage(b1, "down.1.1", 1)
+    a1 = stage(a0, "down.0", 0)
+    a2 = stage(a1, "down.1", 0)
+    b1 = stage(conv(a2, w, "shrink.0", stride=2), "down.2", 1)
+    b2 = stage(b1, "down.3", 1)
     h = conv(b2, w, "shrink.1", stride=2)
     for i in range(3):
         h = stage(h, f"middle.{i}", 2)
     if queue:
         a1, a2, b1, b2 = a2, a1, b2, b1
     h = up_conv(h, w, "grow.0")[..., : b2.shape[-2], : b2.shape[-1]]
-    h = stage(torch.cat([h, b2], 1), "up.0.0", 1)
-    h = stage(torch.cat([h, b1], 1), "up.0.1", 1)
+    h = stage(torch.cat([h, b2], 1), "up.0", 1)
+    h = stage(torch.cat([h, b1], 1), "up.1", 1)
     h = up_conv(h, w, "grow.1")[..., : a2.shape[-2], : a2.shape[-1]]
-    h = stage(torch.cat([h, a2], 1), "up.1.0", 0)
-    h = stage(torch.cat([h, a1], 1), "up.1.1", 0)
+    h = stage(torch.cat([h, a2], 1), "up.2", 0)
+    h = stage(torch.cat([h, a1], 1), "up.3", 0)
     return conv(silu(norm(h, w, "norm", 4)), w, "outlet")
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import binomtest, energy_distance
@@ -105,3 +106,12 @@ def test_the_table_counts_the_runs_it_was_asked_for():
     assert null.runs == 4
     assert sorted(caught) == names
     assert caught["rare mode lost"].rejected == 1
+
+
+def test_excess_energy_is_the_sum_of_its_pairs_over_the_spread_of_the_second():
+    x, y = Noise(0)(torch.empty(5, 2, 2, dtype=torch.float64)), 1 + Noise(1)(torch.empty(7, 2, 2, dtype=torch.float64))
+    a, b = x.flatten(1).numpy(), y.flatten(1).numpy()
+    across = np.mean([np.linalg.norm(u - v) for u in a for v in b])
+    within_x = np.mean([np.linalg.norm(a[i] - a[j]) for i in range(5) for j in range(5) if i != j])
+    within_y = np.mean([np.linalg.norm(b[i] - b[j]) for i in range(7) for j in range(7) if i != j])
+    assert twosample.excess_energy(x, y) == pytest.approx((2 * across - within_x - within_y) / within_y, rel=1e-9)

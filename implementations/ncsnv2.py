@@ -155,7 +155,7 @@ def demo(
     data: str = "digits",
     device: str = "cpu",
     seed: int = 0,
-    steps: int = 250,
+    steps: int = 160,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = False,

@@ -10,6 +10,7 @@ import click
 
 from kb_tools.cli.output import json_option, put, put_json, say, shown_path, style, table, terminal, with_collection
 from kb_tools.errors import KbError, NotFoundError
+from kb_tools.order import reading_order
 from kb_tools.records.store import Collection
 
 _COLUMNS = ("method", "claim", "value", "bound", "control", "verdict")
@@ -43,7 +44,8 @@ def run_command(context: click.Context, collection: Collection, arguments: tuple
 
 
 @click.command("verify")
-@click.argument("records", nargs=-1, required=True)
+@click.argument("records", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Judge every method of the collection, in reading order.")
 @click.option(
     "--seeds", type=click.IntRange(1, 1000), default=1, show_default=True, help="Run the demo with seeds 0 to N-1."
 )
@@ -58,6 +60,7 @@ def run_command(context: click.Context, collection: Collection, arguments: tuple
 def verify_command(
     collection: Collection,
     records: tuple[str, ...],
+    everything: bool,
     seeds: int,
     device: str,
     data: str | None,
@@ -74,7 +77,15 @@ def verify_command(
     Examples:
       kb verify ddpm ddim
       kb verify ddim --seeds 10 --record
+      kb verify --all
     """
+    if everything == bool(records):
+        raise click.UsageError("name the methods to judge, or give --all" + (", not both" if records else ""))
+    if everything:
+        entries = {entry.id: entry for entry in collection.index().entries()}
+        records = tuple(i for step in reading_order(entries) for i in step.ids if entries[i].implementation)
+        if not records:
+            raise NotFoundError("no record of this collection has an implementation")
     modules = {module_of(collection, record): None for record in records}
     evidence = _loaded("implementations.verification.evidence")
     _check_device(device)

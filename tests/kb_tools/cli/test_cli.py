@@ -325,6 +325,8 @@ def test_methods_are_found_through_records_only(kb, shelf):
     assert outcome.code == 3
     assert "ddpm has no implementation" in outcome.err
     assert kb(shelf, "verify", "nothing-of-the-kind").code == 3
+    assert kb(shelf, "verify").code == kb(shelf, "verify", "ddpm", "--all").code == 2
+    assert "no record of this collection has an implementation" in kb(shelf, "verify", "--all").err
     assert kb(shelf, "run").code == 2
 
 

@@ -22,7 +22,7 @@ from implementations.common import pictures
 from implementations.common.data import load
 from implementations.common.noise import Noise, gaussian
 from implementations.common.results import Claim, Figure, Result
-from implementations.ddpm import GaussianDiffusion, Model, fit, linear_schedule, predict_x_0
+from implementations.ddpm import GaussianDiffusion, Model, check_signal, fit, linear_schedule, predict_x_0
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import Gaussian
 from implementations.verification.twosample import energy_distance
@@ -96,6 +96,7 @@ def encode(model: Model, process: GaussianDiffusion, x_0: Tensor, tau: Tensor) -
 
     Euler steps of the ODE from data to noise.  x_0: (B, ...).  tau: (S,) in 1..T.  Returns x at tau[-1]: (B, ...).
     """
+    check_signal(process)
     x = x_0
     for s, t in pairs(process, tau):
         abar_s, abar_t = process.abar[s], process.abar[t]

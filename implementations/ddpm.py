@@ -41,8 +41,18 @@ def linear_schedule(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -
     return GaussianDiffusion(torch.linspace(beta_1, beta_T, T, dtype=torch.float64))
 
 
+def check_signal(process: GaussianDiffusion) -> None:
+    """ValueError if x_T holds nothing of x_0: knowing its noise then says nothing about x_0 (0 / 0)."""
+    if process.abar[-1] <= 0:
+        raise ValueError(
+            "predicting the noise needs some signal left at t = T, but abar_T is 0: keep every beta below 1, or let "
+            "the model predict x_0 or v"
+        )
+
+
 def predict_x_0(process: GaussianDiffusion, x_t: Tensor, t: int | Tensor, eps: Tensor) -> Tensor:
     """The x_0 that x_t came from if eps was the noise.  x_t, eps: (B, ...); t: int or (B,).  Returns (B, ...)."""
+    check_signal(process)
     root, sigma = process.at(process.abar.sqrt(), t, x_t), process.at((1 - process.abar).sqrt(), t, x_t)
     return (x_t - sigma * eps) / root  # Eq. 15
 
@@ -75,6 +85,7 @@ def reverse(
     """
     if variance not in ("small", "large"):
         raise ValueError(f"variance must be 'small' (beta-tilde) or 'large' (beta), not {variance!r}")
+    check_signal(process)
     share = process.at(process.beta / (1 - process.abar).sqrt(), t, x_t)
     mean = (x_t - share * eps) / process.at(process.alpha.sqrt(), t, x_t)  # Eq. 11
     if variance == "large":

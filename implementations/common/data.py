@@ -35,6 +35,15 @@ class Dataset:
     levels: int | None
     range: tuple[float, float]
 
+    def __post_init__(self) -> None:
+        low, high = self.range
+        for part, x in {"x": self.x, "x_test": self.x_test}.items():
+            if x.numel() and not x.is_meta and not (x.min() >= low and x.max() <= high):  # NaN is outside too
+                raise DataError(
+                    f"{part} of {self.name} must lie in its range {low:g}..{high:g}, not in "
+                    f"{x.min().item():g}..{x.max().item():g}: rescale it, or say its true range"
+                )
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one example."""
@@ -52,7 +61,7 @@ class Dataset:
 
 
 class DataError(ValueError):
-    """Data that cannot be had; the message says what is missing or wrong, where, and how to mend it."""
+    """Data that cannot be had or used; the message says what is missing or wrong, where, and how to mend it."""
 
 
 def load(name: str) -> Dataset:

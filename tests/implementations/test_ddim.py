@@ -208,6 +208,13 @@ def test_eta_0_draws_nothing():
     ddim.sample(lively, rough(9), torch.zeros(1, 2), torch.tensor([4, 9]), noise=refuse)
 
 
+def test_no_signal_left_at_the_end_is_refused():
+    process, x = GaussianDiffusion(torch.tensor([0.1, 1.0])), torch.zeros(2, 3)
+    for walk in (ddim.sample, ddim.encode):
+        with pytest.raises(ValueError, match="abar_T is 0"):
+            walk(lambda x, t: x, process, x, torch.tensor([1, 2]))
+
+
 @pytest.mark.parametrize("eta", [-0.1, 1.1, math.nan])
 def test_eta_outside_its_range_is_named(eta):
     with pytest.raises(ValueError, match=r"eta must lie in 0\.\.1"):

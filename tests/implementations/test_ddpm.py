@@ -331,6 +331,20 @@ def test_a_batch_of_8_equals_two_of_4():
     torch.testing.assert_close(whole, torch.cat(halves))
 
 
+def test_no_signal_left_at_the_end_is_refused():
+    process, x = GaussianDiffusion(torch.tensor([0.1, 1.0])), torch.zeros(2, 3)
+
+    def model(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return x
+
+    with pytest.raises(ValueError, match="abar_T is 0: keep every beta below 1"):
+        ddpm.predict_x_0(process, x, 1, x)
+    with pytest.raises(ValueError, match="abar_T is 0"):
+        ddpm.sample(model, process, x)
+    with pytest.raises(ValueError, match="abar_T is 0"):
+        ddpm.bits_per_dimension(model, process, x, 2)
+
+
 def test_unknown_variance_is_named():
     with pytest.raises(ValueError, match=r"variance must be 'small' .* not 'medium'"):
         ddpm.sample(lively, rough(3), torch.zeros(1, 1), variance="medium")

@@ -30,6 +30,15 @@ def test_embedded_data_keep_their_promises(name):
     assert torch.equal(d.x, again.x) and torch.equal(d.x_test, again.x_test)
 
 
+@pytest.mark.parametrize("wrong", [255.0, -1.01, float("nan")])
+@pytest.mark.parametrize("part", ["x", "x_test"])
+def test_data_outside_their_range_are_refused(part, wrong):
+    parts = {"x": torch.zeros(3, 2), "x_test": torch.zeros(3, 2)}
+    parts[part][1, 1] = wrong
+    with pytest.raises(DataError, match=rf"^{part} of mine must lie in its range -1\.\.1, not in"):
+        data.Dataset("mine", y=None, y_test=None, levels=None, range=(-1.0, 1.0), **parts)
+
+
 def test_digits_are_scikit_learn_s_split_once_and_for_all():
     from sklearn.datasets import load_digits
 

@@ -7,6 +7,7 @@ from datetime import date
 
 from kb_tools.records.index import Index
 from kb_tools.records.layout import dump
+from kb_tools.records.naming import arxiv_slug
 from kb_tools.records.reader import Value, read_text
 from kb_tools.records.reference import fold
 from kb_tools.records.store import Change, Collection
@@ -47,7 +48,7 @@ def stub_fields(reference: Reference) -> Data:
 
 
 def stub_slug(reference: Reference) -> str:
-    return "arxiv-" + (reference.arxiv or "").replace(".", "-").replace("/", "-")
+    return arxiv_slug(reference.arxiv or "")
 
 
 def refreshed(record: Mapping[str, Value], work: Upstream) -> Data:

@@ -67,13 +67,24 @@ class StorageError(ConflictError):
 class Problem(Exception):
     """One finding in one file: where, what is wrong, and the fix.  Raised while reading, collected by check.
 
-    `line` and `column` count from 1; 0 means the whole file.
+    `line` and `column` count from 1; 0 means the whole file.  `mend`, where there is only one way to mend it, is the
+    range of the file's text to replace, and by what.
     """
 
-    def __init__(self, path: Path, line: int, column: int, code: str, message: str, *, fix: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        line: int,
+        column: int,
+        code: str,
+        message: str,
+        *,
+        fix: str | None = None,
+        mend: tuple[int, int, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.path, self.line, self.column = path, line, column
-        self.code, self.message, self.fix = code, message, fix
+        self.code, self.message, self.fix, self.mend = code, message, fix, mend
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}:{self.column}" if self.line else str(self.path)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from kb_tools.dag import components, topological
 from kb_tools.errors import NotFoundError
 from kb_tools.records.fields import PAPER_KINDS
 
@@ -67,31 +68,46 @@ def reading_order(records: Mapping[str, Readable], goals: Iterable[str] = (), do
     never moves anything else.  Edges to ids that are no paper of the collection are ignored (check reports them).
     Raises NotFoundError for a goal that is no paper of the collection.
     """
-    import networkx as nx
-
-    papers = {ident: record for ident, record in records.items() if record.kind in PAPER_KINDS}
+    papers = {ident: record for ident, record in sorted(records.items()) if record.kind in PAPER_KINDS}
     goals = list(goals)
     for goal in goals:
         if goal not in papers:
             raise NotFoundError(f"{goal!r} is no paper of the collection, so it cannot be a goal")
-    graph = nx.DiGraph()
-    graph.add_nodes_from(sorted(papers))
-    for ident in sorted(papers):
-        graph.add_edges_from((need, ident) for need in papers[ident].builds_on if need in papers and need != ident)
-    if goals:
-        graph = graph.subgraph(set(goals).union(*(nx.ancestors(graph, goal) for goal in goals)))
+    wanted = set(goals).union(*(_needed(papers, goal) for goal in goals)) if goals else papers.keys()
+    needs_of: dict[str, list[str]] = {}
+    opens_of: dict[str, list[str]] = {ident: [] for ident in papers if ident in wanted}
+    for ident in opens_of:
+        needs_of[ident] = [
+            need for need in dict.fromkeys(papers[ident].builds_on) if need in opens_of and need != ident
+        ]
+        for need in needs_of[ident]:
+            opens_of[need].append(ident)
 
-    groups = nx.condensation(graph)
-    members = {group: sorted(groups.nodes[group]["members"], key=lambda i: _by_age(papers[i])) for group in groups}
-    own = {group: max(papers[ident].worth_reading or 0 for ident in members[group]) for group in groups}
-    above = {group: nx.descendants(groups, group) for group in groups}
-    priority = {group: max(own[group], *(own[other] for other in above[group]), 0) for group in groups}
+    # Each group comes after all that it leads to, so what is above it is known when it is reached.
+    members = [sorted(group, key=lambda i: _by_age(papers[i])) for group in components(opens_of)]
+    group_of = {ident: group for group, ids in enumerate(members) for ident in ids}
+    bit = {ident: 1 << number for number, ident in enumerate(group_of)}
+    leads_to: list[set[int]] = []
+    above: list[int] = []  # as bits: all that builds on a group, directly or not
+    own: list[int] = []
+    priority: list[int] = []
+    for group, ids in enumerate(members):
+        targets = {group_of[other] for ident in ids for other in opens_of[ident]} - {group}
+        reached = 0
+        for target in targets:
+            reached |= above[target]
+            for ident in members[target]:
+                reached |= bit[ident]
+        leads_to.append(targets)
+        above.append(reached)
+        own.append(max(papers[ident].worth_reading or 0 for ident in ids))
+        priority.append(max([own[group], *(priority[target] for target in targets)]))
 
     def key(group: int) -> tuple:
         first = papers[members[group][0]]
         return (first.kind != "tutorial", -priority[group], *_by_age(first))
 
-    sequence = list(nx.lexicographical_topological_sort(groups, key=key))
+    sequence = topological(leads_to, key)
     place = {ident: number for number, group in enumerate(sequence) for ident in members[group]}
     steps = []
     for group in sequence:
@@ -99,9 +115,9 @@ def reading_order(records: Mapping[str, Readable], goals: Iterable[str] = (), do
         if not ids:
             continue
         inside = set(members[group])
-        needs = _outside(graph.predecessors, members[group], inside, place)
-        needed_by = _outside(graph.successors, members[group], inside, place)
-        opens = sum(len(members[other]) for other in above[group])
+        needs = _outside(needs_of, members[group], inside, place)
+        needed_by = _outside(opens_of, members[group], inside, place)
+        opens = above[group].bit_count()
         step = Step(ids, "", needs, needed_by, opens, own[group], priority[group])
         steps.append(Step(ids, _reason(step, papers, goals), needs, needed_by, opens, own[group], priority[group]))
     return steps
@@ -124,25 +140,30 @@ def next_papers(records: Mapping[str, Readable], *, goals: Iterable[str] = (), c
 def main_goals(records: Mapping[str, Readable]) -> list[str]:
     """The papers worth most that no other such paper builds on: where the paths of the collection lead."""
     best = {ident for ident, record in records.items() if record.kind == "paper" and record.worth_reading == 3}
-    below: set[str] = set()
-    for ident in best:
-        left = list(records[ident].builds_on)
-        seen: set[str] = set()
-        while left:
-            need = left.pop()
-            if need in records and need not in seen:
-                seen.add(need)
-                left += records[need].builds_on
-        below |= seen - {ident}
+    below = set().union(*(_needed(records, ident) - {ident} for ident in best))
     return sorted((ident for ident in best - below if records[ident].builds_on), key=lambda i: _by_age(records[i]))
+
+
+def _needed(records: Mapping[str, Readable], ident: str) -> set[str]:
+    """All that a paper builds on, directly or not."""
+    left = list(records[ident].builds_on)
+    seen: set[str] = set()
+    while left:
+        need = left.pop()
+        if need in records and need not in seen:
+            seen.add(need)
+            left += records[need].builds_on
+    return seen
 
 
 def _by_age(record: Readable) -> tuple[int, str]:
     return record.year or 9999, record.id
 
 
-def _outside(neighbours, ids: list[str], inside: set[str], place: Mapping[str, int]) -> tuple[str, ...]:
-    found = {other for ident in ids for other in neighbours(ident)} - inside
+def _outside(
+    neighbours: Mapping[str, list[str]], ids: list[str], inside: set[str], place: Mapping[str, int]
+) -> tuple[str, ...]:
+    found = {other for ident in ids for other in neighbours[ident]} - inside
     return tuple(sorted(found, key=lambda other: (place[other], other)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 
@@ -11,14 +11,14 @@ from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.records.reader import Document, Key
 from kb_tools.records.reference import fold
 
-_EDGES = ("builds_on", "about", "cites")
+EDGES = ("builds_on", "about", "cites")
 
 
 def check_relations(documents: list[Document], topics: Document) -> Iterator[Problem]:
     """Problems between records, and between records and topics."""
     known = {document.path.stem: document for document in documents}
     records = {ident: document for ident, document in known.items() if document.data is not None}
-    former = {old: ident for ident, document in records.items() for old in document.strings("former_ids")}
+    former = former_ids(known)
     for ident, document in records.items():
         yield from _edges(ident, document, known, former)
         yield from _topics_of(document, topics)
@@ -29,8 +29,18 @@ def check_relations(documents: list[Document], topics: Document) -> Iterator[Pro
     yield from _same_file_twice(documents)
 
 
+def former_ids(documents: Mapping[str, Document]) -> dict[str, str]:
+    """Former id -> id, for every former id that no record has today."""
+    return {
+        old: ident
+        for ident, document in documents.items()
+        for old in document.strings("former_ids")
+        if old not in documents
+    }
+
+
 def _edges(ident: str, document: Document, known: dict, former: dict[str, str]) -> Iterator[Problem]:
-    for field in _EDGES:
+    for field in EDGES:
         for index, other in enumerate(document.strings(field)):
             if other == ident:
                 yield _at(document, (field, index), "self", f"{field}: names the record itself", "delete it")
@@ -69,7 +79,7 @@ def _filled(topics: Document, known: dict, former: dict[str, str]) -> Iterator[P
 
 
 def _repeated(document: Document) -> Iterator[Problem]:
-    for field in (*_EDGES, "topics", "aliases", "former_ids", "authors"):
+    for field in (*EDGES, "topics", "aliases", "former_ids", "authors"):
         texts = document.strings(field)
         for index, text in enumerate(texts):
             if text in texts[:index]:

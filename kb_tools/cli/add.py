@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kb_tools.cli.import_ import works_in
 from kb_tools.cli.listing import check_topics
 from kb_tools.cli.output import (
     dry_run_option,
@@ -25,6 +26,7 @@ from kb_tools.cli.output import (
 from kb_tools.errors import ConflictError, NetworkError, UsageError
 from kb_tools.records.fields import STATUSES
 from kb_tools.records.index import Index
+from kb_tools.records.naming import RESERVED
 from kb_tools.records.reference import fold
 from kb_tools.records.store import Change, Collection
 
@@ -49,7 +51,10 @@ class _Outcome:
 
 
 @click.command("add")
-@click.argument("references", nargs=-1, required=True, metavar="REF...")
+@click.argument("references", nargs=-1, metavar="REF...")
+@click.option(
+    "--from", "files", multiple=True, metavar="FILE", help="Add what FILE names too: BibTeX (.bib) or a Markdown list."
+)
 @click.option("--slug", metavar="ID", help="The new record's id (default: author-year-word); for one reference.")
 @click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="A topic (repeat for more than one).")
 @click.option("--wr", type=click.IntRange(1, 3), help="Worth reading: 1 skim, 2 read, 3 read and implement.")
@@ -65,6 +70,7 @@ class _Outcome:
 def add_command(
     collection: Collection,
     references: tuple[str, ...],
+    files: tuple[str, ...],
     slug: str | None,
     topics: tuple[str, ...],
     wr: int | None,
@@ -80,18 +86,25 @@ def add_command(
     """Add papers by arXiv id, arXiv address, or DOI; - reads a list from standard input, one per line.
 
     All of them are asked for at once.  What is there already (the same arXiv id, DOI or title) stays as it is.  The
-    id of a new record is proposed as author-year-word and never changes later.
+    id of a new record is proposed as author-year-word and never changes later.  From a file, what has an arXiv id or
+    a DOI is taken; `kb import` takes everything, as the file has it, and asks nobody.
 
     \b
     Examples:
       kb add 2006.11239 https://arxiv.org/abs/2010.02502v4 --topic sampling
       kb add 10.1162/neco.2011.00142 --slug dsm --wr 2
       kb add - < list.txt
+      kb add --from refs.bib --dry-run
     """
     from kb_tools.sources.references import parse_all
 
-    wanted = parse_all(_texts(references))
-    if not wanted:
+    if not references and not files:
+        raise UsageError(
+            "nothing to add was named", hint="kb add 2006.11239, kb add - < list.txt, kb add --from refs.bib"
+        )
+    named, nameless = _in_files(files)
+    wanted = parse_all([*_texts(references), *named])
+    if not wanted and not nameless:
         say("kb: nothing to add")
         return 0
     index = collection.index()
@@ -104,7 +117,9 @@ def add_command(
         given["read_on"] = date.today().isoformat()
 
     known = {one.key: ident for one in wanted for _, ident in index.named([one.key])}
-    if offline:
+    if not wanted:
+        outcomes = []
+    elif offline:
         outcomes = [_add_stub(collection, one, known.get(one.key), slug, given, dry_run=dry_run) for one in wanted]
     else:
         works = _ask(wanted, known, fresh=no_cache)
@@ -112,6 +127,7 @@ def add_command(
             _settle(collection, one, works, slug, given, update=update, withdrawn=allow_withdrawn, dry_run=dry_run)
             for one in wanted
         ]
+    outcomes += nameless
     _place(collection, outcomes, dry_run=dry_run)
     _report(collection, outcomes, dry_run=dry_run, as_json=as_json)
     if open_editor and not dry_run:
@@ -129,12 +145,28 @@ def _texts(references: tuple[str, ...]) -> Iterator[str]:
             yield text
 
 
+def _in_files(files: tuple[str, ...]) -> tuple[list[str], list[_Outcome]]:
+    """The arXiv ids and DOIs of the works in files, and those works that have neither."""
+    named: list[str] = []
+    nameless: list[_Outcome] = []
+    for file in files:
+        for work in works_in(file):
+            reference = work.fields.get("arxiv") or work.fields.get("doi")
+            if reference:
+                named.append(str(reference))
+            else:
+                title = str(work.fields.get("title") or "a work without a title")
+                says = f"{file}:{work.line}: it has neither an arXiv id nor a DOI; `kb import` takes it as it stands"
+                nameless.append(_Outcome(title, "missing", says=f"{title} ({says})"))
+    return named, nameless
+
+
 def _check_slug(slug: str | None, wanted: list[Reference], index: Index) -> None:
     if slug is None:
         return
     if len(wanted) != 1:
         raise UsageError("--slug names one record, and there are several references", hint="add them one at a time")
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug) or len(slug) > 64:
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug) or len(slug) > 64 or slug in RESERVED:
         raise UsageError(
             f"--slug: {slug!r} is no id", hint="ids are lower-case words joined by hyphens, as in score-sde"
         )
@@ -302,12 +334,8 @@ def _report(collection: Collection, outcomes: list[_Outcome], *, dry_run: bool, 
 
 
 def _edit(collection: Collection, idents: list[str]) -> None:
-    """Open new records in the editor, and say so if one is not valid afterwards."""
-    from kb_tools.records.validate import validate_record
+    """Open new records in the editor, one after the other, as `kb edit` does."""
+    from kb_tools.cli.edit import edit
 
     for ident in idents:
-        path = collection.document(ident).path
-        click.edit(filename=str(path))
-        document = collection.document(ident)
-        validate_record(document)
-        document.require()
+        edit(collection, ident, dry_run=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -91,6 +90,8 @@ class LazyGroup(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]):
         if args and args[0] not in TABLE:
+            from difflib import get_close_matches
+
             near = get_close_matches(args[0], TABLE, n=1)
             hint = f" Did you mean `kb {near[0]}`?" if near else " See `kb --help`."
             raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from kb_tools.citing import References
     from kb_tools.sources.upstream import Upstream
 
-apply_option = click.option("--apply", is_flag=True, help="Write what is suggested (default: show it as a diff).")
+apply_option = click.option(
+    "--apply/--dry-run", default=False, help="Write what is suggested, or show it as a diff (the default)."
+)
 no_cache_option = click.option("--no-cache", is_flag=True, help="Ask again, even what was answered within a day.")
 
 

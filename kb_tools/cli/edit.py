@@ -34,7 +34,12 @@ def edit_command(collection: Collection, record: str, dry_run: bool) -> None:
       kb edit ddpm
       VISUAL=nano kb edit ddim --dry-run
     """
-    document = collection.document(_ident(collection, record))
+    edit(collection, _ident(collection, record), dry_run=dry_run)
+
+
+def edit(collection: Collection, ident: str, *, dry_run: bool) -> None:
+    """Let a person change the file of an id.  Raises KbError, with the text kept beside the file, if it is not used."""
+    document = collection.document(ident)
     path, before = document.path, document.text
     if not before:
         document.require()
@@ -43,7 +48,12 @@ def edit_command(collection: Collection, record: str, dry_run: bool) -> None:
         say(f"kb: going on with the text kept in {shown_path(draft, collection)}")
     else:
         _keep(draft, before)
-    edited = _edited(draft, path)
+    try:
+        edited = _edited(draft, path)
+    except KbError:
+        if draft.exists() and draft.read_bytes() == before.encode("utf-8"):
+            draft.unlink()
+        raise
     if edited.text == before:
         draft.unlink()
         say(f"{path.stem}: nothing was changed")

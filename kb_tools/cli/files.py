@@ -15,6 +15,7 @@ from kb_tools.cli.output import (
     style,
     with_collection,
 )
+from kb_tools.errors import UsageError
 from kb_tools.records.fields import OUTSIDE_FILE, TOPICS_FILE
 from kb_tools.records.layout import canonical
 from kb_tools.records.reader import Document, read_file
@@ -37,6 +38,8 @@ def fmt_command(collection: Collection, records: tuple[str, ...], only_check: bo
     Example:
       kb fmt --dry-run
     """
+    from kb_tools.check.mending import schema_changes
+
     index = collection.index() if records else None
     documents = [collection.document(collection.resolve(record, index)) for record in records]
     if not records:
@@ -46,7 +49,7 @@ def fmt_command(collection: Collection, records: tuple[str, ...], only_check: bo
         Change(document.path, document.text, canonical(document)) for document in documents if not document.problems
     ]
     if not records:
-        changes += _schemas(collection)
+        changes += schema_changes(collection)
     changes = collection.write(changes, dry_run=dry_run or only_check)
     put_changes(collection, changes, dry_run=dry_run)
     for change in changes:
@@ -68,31 +71,33 @@ def _all_documents(collection: Collection) -> list[Document]:
     return [*collection.documents(), *(read_file(path) for path in others if path.exists())]
 
 
-def _schemas(collection: Collection) -> list[Change]:
-    from kb_tools.records.schema import schemas
-
-    changes = []
-    for name, text in schemas().items():
-        path = collection.papers / name
-        changes.append(Change(path, path.read_text(encoding="utf-8") if path.exists() else None, text))
-    return changes
-
-
 @click.command("check")
+@click.option(
+    "--fix", is_flag=True, help="Mend what can only be mended in one way, and print what was changed as a diff."
+)
+@dry_run_option
 @json_option
 @with_collection
-def check_command(collection: Collection, as_json: bool) -> int:
+def check_command(collection: Collection, fix: bool, dry_run: bool, as_json: bool) -> int:
     """Report every problem of every file, each with its place and its fix; exit with 1 if there is one.
 
     Files, model, layout, edges, cycles, names that clash, topics, schemas; and the records against the code:
     implementations, equation comments, imports, evidence.
 
+    --fix lays out files, quotes what YAML would misread, takes out byte order marks and repetitions, writes the present
+    id for a former one, and renews the schemas; what a person must decide stays a problem.
+
     \b
-    Example:
+    Examples:
+      kb check --fix --dry-run
       kb check --json | jq -r '.data[].code' | sort | uniq -c
     """
     from kb_tools.check import check
 
+    if dry_run and not fix:
+        raise UsageError("--dry-run belongs to --fix: a check writes nothing", hint="kb check --fix --dry-run")
+    if fix:
+        _mend(collection, dry_run=dry_run, as_json=as_json)
     problems = check(collection)
     if as_json:
         put_json(
@@ -111,9 +116,9 @@ def check_command(collection: Collection, as_json: bool) -> int:
     else:
         for problem in problems:
             place = f":{problem.line}:{problem.column}" if problem.line else ""
-            fix = style(f"; fix: {problem.fix}", fg="green") if problem.fix else ""
+            remedy = style(f"; fix: {problem.fix}", fg="green") if problem.fix else ""
             where = style(f"{shown_path(problem.path, collection)}{place}:", bold=True)
-            put(f"{where} {style(problem.code, fg='red')}: {problem.message}{fix}")
+            put(f"{where} {style(problem.code, fg='red')}: {problem.message}{remedy}")
     files = len({problem.path for problem in problems})
     records = len(collection.files())
     if problems:
@@ -121,3 +126,13 @@ def check_command(collection: Collection, as_json: bool) -> int:
         return 1
     say(f"kb: {records} records checked, no problems")
     return 0
+
+
+def _mend(collection: Collection, *, dry_run: bool, as_json: bool) -> None:
+    """Write what check can mend by itself, with its diff on stdout (nothing but JSON goes there under --json)."""
+    from kb_tools.check.mending import mended
+
+    changes = collection.write(mended(collection), dry_run=dry_run)
+    put_changes(collection, changes, dry_run=not as_json)
+    for change in changes:
+        say(f"{shown_path(change.path, collection)}: {'would be mended' if dry_run else 'mended'}")

@@ -14,13 +14,24 @@ _FORMATS = ("json", "dot", "graphml", "mermaid", "svg")
 _LISTED = 4
 
 
-@click.group("graph")
+class _EdgesFirst(click.Group):
+    """A group whose own options are those of `edges`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
+            args = ["edges", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("graph", cls=_EdgesFirst)
 def graph_command() -> None:
     """Look at the records as a graph: edges, figures, what is missing, what is alike.
 
+    With options only, this is `kb graph edges`.
+
     \b
     Examples:
-      kb graph edges --format svg > graph.svg
+      kb graph --format svg > graph.svg
       kb graph missing --min 5
       kb graph similar ddim
     """

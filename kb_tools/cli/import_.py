@@ -51,10 +51,7 @@ def import_command(collection: Collection, file: str, form: str | None, dry_run:
     """
     from kb_tools.exchange.matching import match
 
-    form = form or _FORMAT_OF.get(Path(file).suffix.lower())
-    if form is None:
-        raise UsageError(f"{file}: its name does not say what it is", hint="add --format bibtex, json or markdown")
-    works = _works(take_text(file), "stdin" if file == "-" else file, form)
+    works = works_in(file, form)
     index = collection.index()
     matched = match(works, index.records(), index.topics(), taken=[path.stem for path in collection.files()])
     changes: list[Change] = []
@@ -71,7 +68,18 @@ def import_command(collection: Collection, file: str, form: str | None, dry_run:
     return 5 if any(state == "invalid" for state, _ in rows) else 0
 
 
-def _works(text: str, name: str, form: str) -> list[Work]:
+def works_in(file: str, form: str | None = None) -> list[Work]:
+    """The works that a file names (- for stdin).  form: what it is, if its name does not say so.
+
+    Raises UsageError, NotFoundError, or InvalidRecordError.
+    """
+    form = form or _FORMAT_OF.get(Path(file).suffix.lower())
+    if form is None:
+        raise UsageError(
+            f"{file}: its name does not say what it is",
+            hint="call it .bib, .md or .json, or use `kb import --format bibtex`, json or markdown",
+        )
+    text, name = take_text(file), "stdin" if file == "-" else file
     if form == "bibtex":
         from kb_tools.exchange.bibtex import loads
 

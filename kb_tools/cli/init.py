@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from kb_tools.cli.output import put, say
+from kb_tools.cli.output import dry_run_option, put, put_changes, say
 from kb_tools.errors import ConflictError, StorageError
 from kb_tools.records.reader import Value
+from kb_tools.records.store import Change, Collection
 
 _TOPICS: dict[str, Value] = {"inbox": {"title": "Inbox", "summary": "What is not sorted yet."}}
 _IGNORED = "/build/\n/.kb/\n"
@@ -19,7 +20,8 @@ _IGNORED = "/build/\n/.kb/\n"
 @click.command("init")
 @click.argument("folder", metavar="DIR")
 @click.option("--name", default="My reading", show_default=True, help="Name of the collection: the site's title.")
-def init_command(folder: str, name: str) -> None:
+@dry_run_option
+def init_command(folder: str, name: str, dry_run: bool) -> None:
     """Start a collection of your own in DIR: records, one topic, the schemas for your editor, and the site.
 
     Nothing that DIR holds is overwritten.
@@ -29,21 +31,20 @@ def init_command(folder: str, name: str) -> None:
       kb init ~/reading --name "What I read"
       kb init ~/reading && cd ~/reading && kb import refs.bib
     """
-    from kb_tools.records.layout import dump_topics
-    from kb_tools.records.schema import schemas
-
     root = Path(folder).expanduser().absolute()
     if (root / "papers").exists():
         raise ConflictError(f"{root} has a folder papers/ already", hint="choose another folder")
     project = Path(__file__).resolve().parents[2]
+    files = _files(root, project, name)
+    templates = (project / "site" / "templates").is_dir()
+    if dry_run:
+        put_changes(Collection(root), [Change(path, None, text) for path, text in files.items()], dry_run=True)
+        return
     try:
         (root / "papers" / "resources").mkdir(parents=True)
-        _new(root / "papers" / "topics.yaml", dump_topics(_TOPICS))
-        for schema, text in schemas().items():
-            _new(root / "papers" / schema, text)
-        _new(root / ".gitignore", _IGNORED)
-        _new(root / "mkdocs.yml", _settings(project, name))
-        if (project / "site" / "templates").is_dir() and not (root / "site").exists():
+        for path, text in files.items():
+            path.write_text(text, encoding="utf-8")
+        if templates and not (root / "site").exists():
             shutil.copytree(project / "site", root / "site")
     except OSError as error:
         raise StorageError(f"{root}: cannot be filled: {error.strerror}", hint="check the permissions") from None
@@ -51,6 +52,20 @@ def init_command(folder: str, name: str) -> None:
     if not (root / "site").exists():
         say("kb: this installation holds no templates of the site; copy the folder site/ of a clone to build one")
     say(f"kb: next, go to {root} and `kb import` a list, or `kb add` a paper")
+
+
+def _files(root: Path, project: Path, name: str) -> dict[Path, str]:
+    """The texts of a new collection, but for those that are there."""
+    from kb_tools.records.layout import dump_topics
+    from kb_tools.records.schema import schemas
+
+    files = {
+        root / "papers" / "topics.yaml": dump_topics(_TOPICS),
+        **{root / "papers" / schema: text for schema, text in schemas().items()},
+        root / ".gitignore": _IGNORED,
+        root / "mkdocs.yml": _settings(project, name),
+    }
+    return {path: text for path, text in files.items() if not path.exists()}
 
 
 def _settings(project: Path, name: str) -> str:
@@ -62,8 +77,3 @@ def _settings(project: Path, name: str) -> str:
         return title + "\n"
     kept = [line for line in lines if not line.startswith(("#", "site_description:", "site_url:", "repo_url:"))]
     return "\n".join(title if line.startswith("site_name:") else line for line in kept) + "\n"
-
-
-def _new(path: Path, text: str) -> None:
-    if not path.exists():
-        path.write_text(text, encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 
 import click
 
@@ -194,6 +193,8 @@ def _columns(fields: str | None) -> list[str]:
     names = ["worth_reading" if name.strip() == "wr" else name.strip() for name in fields.split(",")]
     for name in names:
         if name not in known:
+            from difflib import get_close_matches
+
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"fields are {', '.join(known)}"
             raise UsageError(f"--fields: a record has no field {name!r}", hint=hint)
@@ -202,9 +203,11 @@ def _columns(fields: str | None) -> list[str]:
 
 def check_topics(topics: Iterable[str], index: Index) -> None:
     """Raise UsageError for a --topic that the collection does not have."""
-    known = index.topics()
+    known = index.topics() if topics else {}
     for topic in topics:
         if topic not in known:
+            from difflib import get_close_matches
+
             near = get_close_matches(topic, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"topics are {', '.join(known)}"
             raise UsageError(f"--topic: there is no topic {topic!r}", hint=hint)

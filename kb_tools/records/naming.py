@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from kb_tools.records.fields import OUTSIDE_FILE, TOPICS_FILE
 
 _SMALL_WORDS = re.compile("(?i)a|an|the|on|in|of|and|for|to|with|from|by|is|are|at|as|into|via|towards?|using")
 # Letters that Unicode does not take apart.
 _LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ß": "ss", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
 _LONGEST = 64
+# Names of files in papers/ that are no records.
+RESERVED = frozenset(Path(name).stem for name in (TOPICS_FILE, OUTSIDE_FILE))
 
 
 def ascii_word(text: str) -> str:
@@ -22,8 +27,8 @@ def ascii_word(text: str) -> str:
 def family_word(record: Mapping[str, Any]) -> str:
     """The first author's last word; nothing without an author."""
     authors = record.get("authors")
-    first = authors[0] if isinstance(authors, list) and authors else ""
-    return ascii_word(str(first).split()[-1]) if first else ""
+    words = str(authors[0]).split() if isinstance(authors, list) and authors else []
+    return ascii_word(words[-1]) if words else ""
 
 
 def title_words(record: Mapping[str, Any]) -> list[str]:
@@ -33,21 +38,42 @@ def title_words(record: Mapping[str, Any]) -> list[str]:
 
 
 def propose_id(record: Mapping[str, Any], taken: Collection[str]) -> str:
-    """An id that nobody has: author-year-word, or three words where no author is known.
+    """An id that nobody has: author-year-word, or three words of the title where no author is known.
 
-    Where it is taken, further words of the title follow, at last a number.
+    Where it is taken, further words of the title follow, at last a number.  A name or a title without a Latin letter
+    says nothing here; where neither has one, the id is made of the arXiv id or the DOI.
     """
-    return next(slug for slug in _slugs(record) if slug not in taken)
+    return next(slug for slug in _slugs(record) if slug not in taken and slug not in RESERVED)
+
+
+def arxiv_slug(ident: str) -> str:
+    """The id of a record of which only the arXiv id is known."""
+    return f"arxiv-{_slug(ident)}"
 
 
 def _slugs(record: Mapping[str, Any]) -> Iterator[str]:
-    words = title_words(record)
-    known = [family_word(record), str(record.get("year") or "")] if record.get("authors") else []
-    head = [part for part in known if part]
-    least = 1 if head else min(3, len(words))
-    for count in range(least, len(words) + 1):
-        slug = "-".join([*head, *words[:count]])
-        if slug and len(slug) <= _LONGEST:
-            yield slug
-    base = "-".join([*head, *words[:least]])[: _LONGEST - 4].strip("-") or "untitled"
+    words, family = title_words(record), family_word(record)
+    head = [family, str(record.get("year") or "")] if family else []
+    head = [part[:_LONGEST] for part in head if part]
+    least = min(1 if head else 3, len(words))
+    proposals = ["-".join([*head, *words[:count]]) for count in range(least, len(words) + 1)]
+    fitting = [slug for slug in proposals if slug and len(slug) <= _LONGEST]
+    base = fitting[0] if fitting else _without_words(record, head)
+    yield from fitting or [base]
+    base = base[: _LONGEST - 5].strip("-")
     yield from (f"{base}-{number}" for number in range(2, 10_000))
+
+
+def _without_words(record: Mapping[str, Any], head: list[str]) -> str:
+    """An id where the title gives none: the author and year, else the arXiv id, else the DOI."""
+    if head:
+        return "-".join(head)[:_LONGEST].strip("-")
+    if record.get("arxiv"):
+        return arxiv_slug(str(record["arxiv"]))
+    doi = _slug(str(record.get("doi") or ""))
+    return f"doi-{doi}"[:_LONGEST].strip("-") if doi else "untitled"
+
+
+def _slug(text: str) -> str:
+    """A text as part of an id."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")

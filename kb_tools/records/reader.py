@@ -56,9 +56,17 @@ class Document:
         self.scalars: list[tuple[int, int]] = []
         self.problems: list[Problem] = []
 
-    def problem(self, line: int, column: int, code: str, message: str, fix: str | None = None) -> Problem:
+    def problem(
+        self,
+        line: int,
+        column: int,
+        code: str,
+        message: str,
+        fix: str | None = None,
+        mend: tuple[int, int, str] | None = None,
+    ) -> Problem:
         """Record a finding at a 1-based position and return it."""
-        found = Problem(self.path, line, column, code, message, fix=fix)
+        found = Problem(self.path, line, column, code, message, fix=fix, mend=mend)
         self.problems.append(found)
         return found
 
@@ -143,7 +151,8 @@ def read_text(path: Path, text: str) -> Document:
 def _refuse_characters(document: Document) -> bool:
     text = document.text
     if text.startswith("\ufeff"):
-        document.problem(1, 1, "bom", "starts with a byte order mark", "save the file as UTF-8 without BOM")
+        fix = "save the file as UTF-8 without BOM"
+        document.problem(1, 1, "bom", "starts with a byte order mark", fix, (0, 1, ""))
         return True
     for match in re.finditer(r"\t", text):
         document.problem(*_position(text, match.start()), "tab", "a tab", "use spaces")
@@ -299,7 +308,12 @@ class _Builder:
             message = f"the arXiv id {text} is not quoted and would be read as the number {float(text)}"
         else:
             message = f"{text} is not quoted and would be read as a number, a date or a truth value"
-        self.at(event, "unquoted", message, f'write "{text}"')
+        quoted = f'"{text}"'
+        self.at(event, "unquoted", message, f"write {quoted}").mend = (
+            event.start_mark.index,
+            event.end_mark.index,
+            quoted,
+        )
 
     def check_escapes(self, event: _Event) -> None:
         match = _FORBIDDEN_ESCAPED.search(event.value)

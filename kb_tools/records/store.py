@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,8 +38,8 @@ class Collection:
     """The records under `root`/papers.  Reads what is on disk now; keeps no state but the path and the index."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.papers = root / "papers"
+        self.root = root.absolute()
+        self.papers = self.root / "papers"
 
     @classmethod
     def find(cls, root: str | Path | None = None) -> Collection:
@@ -205,6 +204,8 @@ class Collection:
 
 def _nearest(reference: str, index: Index) -> list[str]:
     """Up to three ids whose id, alias or title looks like the reference."""
+    from difflib import get_close_matches
+
     names: dict[str, str] = {}
     for key, ident in index.names():
         names.setdefault(key, ident)

@@ -327,6 +327,10 @@ def test_open_hands_the_file_to_the_editor_and_looks_at_it_afterwards(kb, shelf,
     outcome = kb(shelf, "add", "2001.00001", "--open")
     assert outcome.code == 5
     assert "did you mean summary?" in outcome.err
+    path = shelf.papers / "lovelace-2020-title.yaml"
+    assert "summry" not in path.read_text(), "what is not valid does not replace the record"
+    assert "summry: x" in (shelf.papers / ".lovelace-2020-title.kb-edit.yaml").read_text(), "and is kept beside it"
+    assert kb(shelf, "check").code == 0
 
 
 def test_two_at_once_who_want_one_slug_both_get_a_record(shelf, arxiv, web):
@@ -344,3 +348,58 @@ def test_two_at_once_who_want_one_slug_both_get_a_record(shelf, arxiv, web):
     assert [code for code, _ in codes] == [0, 0], codes
     entries = shelf.entries()
     assert {entry.arxiv for entry in entries.values()} >= {"2001.00001", "2001.00002"}
+
+
+BIB = """
+@article{a, title = {One}, eprint = {2001.00001}, archiveprefix = {arXiv}}
+@article{b, title = {Two}, doi = {10.1000/found}}
+@book{c, title = {A Book Without Numbers}, author = {Ada Lovelace}, year = 1843}
+"""
+
+
+def test_a_bibliography_is_looked_up_as_if_its_works_were_named(kb, shelf, servers, web, tmp_path):
+    file = tmp_path / "refs.bib"
+    file.write_text(BIB)
+    servers["s2"].answers = [web.as_json([S2_WORK | {"externalIds": {}}])]
+    servers["arxiv"].answers = [web.feed(web.entry("2001.00001", title="One"))]
+    outcome = kb(shelf, "add", "--from", str(file), "--dry-run")
+    assert (outcome.code, "would be added" in outcome.err) == (3, True)
+    outcome = kb(shelf, "add", "--from", str(file), "--topic", "basics", "--json")
+    assert [(one["reference"], one["status"], one["id"]) for one in data(outcome)] == [
+        ("2001.00001", "added", "lovelace-2020-one"),
+        ("10.1000/found", "added", "hopper-2021-found"),
+        ("A Book Without Numbers", "missing", None),
+    ]
+    assert outcome.code == 3
+    assert f"{file}:4: it has neither an arXiv id nor a DOI; `kb import` takes it as it stands" in outcome.err
+    assert shelf.index().record("lovelace-2020-one")["topics"] == ["basics"]
+    assert [query["id_list"] for _, _, query, _ in servers["arxiv"].asked] == ["2001.00001"], "asked once, then kept"
+    file.write_text(BIB.partition("@book")[0])
+    again = kb(shelf, "add", "--from", str(file))
+    assert (again.code, again.out, again.err.count("exists")) == (0, "", 2)
+
+
+def test_a_bibliography_that_is_none_costs_no_request(kb, shelf, arxiv, tmp_path):
+    file = tmp_path / "refs.bib"
+    assert kb(shelf, "add", "--from", str(file)).code == 3
+    file.write_text("@article{x, title = {unclosed")
+    assert kb(shelf, "add", "--from", str(file)).code in (2, 5)
+    (tmp_path / "refs.xyz").write_text(BIB)
+    assert kb(shelf, "add", "--from", str(tmp_path / "refs.xyz")).code == 2
+    nothing = kb(shelf, "add")
+    assert (nothing.code, "--from refs.bib" in nothing.err) == (2, True)
+    assert arxiv.asked == []
+
+
+def test_names_in_no_latin_letter_still_make_an_id(kb, shelf, arxiv, web):
+    arxiv.answers = [
+        web.feed(web.entry("2001.00001", title="\u6269\u6563\u6a21\u578b", authors=("\u5b8b\u4f73\u94ed",)))
+    ]
+    assert kb(shelf, "add", "2001.00001").out == "papers/arxiv-2001-00001.yaml\n"
+    assert kb(shelf, "check").code == 0
+
+
+def test_names_of_other_files_are_no_ids(kb, shelf, arxiv):
+    assert kb(shelf, "add", "2001.00001", "--slug", "topics").code == 2
+    assert kb(shelf, "add", "2001.00001", "--slug", "outside").code == 2
+    assert arxiv.asked == []

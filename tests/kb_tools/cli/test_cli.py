@@ -69,7 +69,18 @@ def test_help_lists_every_command_without_loading_one():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["list"], ["list", "--json"], ["search", "recipe"], ["show", "ddpm"], ["status"], ["--version"], ["--help"]],
+    [
+        ["list"],
+        ["list", "--json"],
+        ["search", "recipe"],
+        ["show", "ddpm"],
+        ["status"],
+        ["next"],
+        ["order", "--json"],
+        ["progress"],
+        ["--version"],
+        ["--help"],
+    ],
 )
 def test_light_commands_load_nothing_heavy(shelf, arguments):
     """Not on the first call, when the cache is built, and not on the second, when it is used."""

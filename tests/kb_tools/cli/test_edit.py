@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import shlex
 import sys
+import time
 
 import pytest
 
@@ -75,11 +78,14 @@ def test_a_rename_a_failing_and_a_missing_editor_change_nothing(kb, shelf, edito
     editor("text = text.replace('id: ddpm', 'id: other')")
     assert kb(shelf, "edit", "ddpm").code == 5
     (shelf.papers / ".ddpm.kb-edit.yaml").unlink()
-    editor("text = ''", code=3)
+    editor("text = 'half written'", code=3)
     assert kb(shelf, "edit", "ddpm").code == 1
-    (shelf.papers / ".ddpm.kb-edit.yaml").unlink()
+    draft = shelf.papers / ".ddpm.kb-edit.yaml"
+    assert draft.read_text() == "half written", "what was typed is kept, even if the editor failed"
+    draft.unlink()
     monkeypatch.setenv("VISUAL", "no-such-editor-here")
     assert kb(shelf, "edit", "ddpm").code == 2
+    assert not draft.exists(), "an editor that never started leaves nothing behind"
     assert kb(shelf, "edit", "no-such-record").code == 3
     assert path.read_text() == before
 
@@ -90,3 +96,65 @@ def test_a_broken_record_is_mended(kb, shelf, editor):
     editor("text = text.replace('title: twice: here\\n', '')")
     assert kb(shelf, "edit", "bad").code == 0
     assert kb(shelf, "check").code == 0
+
+
+KB = "import sys; from kb_tools.cli import main; sys.exit(main())"
+
+
+def at_a_terminal(root, answers: list[tuple[str, str]], *arguments: str) -> tuple[int, str]:
+    """Run `kb` on a terminal of its own; type each answer once its question stands there.  Returns code and screen."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-c", KB, "-C", str(root), *arguments])
+    screen, end = "", time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            part = os.read(terminal, 65_536)
+        except OSError:  # the terminal's other end is closed
+            break
+        if not part:
+            break
+        screen += part.decode()
+        if answers and answers[0][0] in screen:
+            os.write(terminal, answers.pop(0)[1].encode())
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), screen
+
+
+@pytest.fixture
+def nano(monkeypatch, tmp_path):
+    """An editor called nano, which writes down how it was called; it spoils the year, and mends it the second time."""
+    calls = tmp_path / "calls"
+    script = tmp_path / "nano"
+    script.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom pathlib import Path\n"
+        f"calls, path = Path({str(calls)!r}), Path(sys.argv[-1])\n"
+        "with calls.open('a') as out:\n    print(*sys.argv[1:-1], file=out)\n"
+        "text = path.read_text()\n"
+        "path.write_text(text.replace('MMXX', '2021') if 'MMXX' in text else text.replace('2020', 'MMXX'))\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(script))
+    return calls
+
+
+def test_on_a_terminal_the_editor_is_opened_again_at_the_error(shelf, nano):
+    path = shelf.papers / "ddpm.yaml"
+    before = path.read_text()
+    code, screen = at_a_terminal(shelf.root, [("Open it again? [Y/n]", "\n")], "edit", "ddpm")
+    assert code == 0, screen
+    assert "ddpm.yaml:6:1: year: must be a whole number" in screen
+    assert path.read_text() == before.replace("year: 2020", "year: 2021")
+    assert nano.read_text() == "\n+6\n", "the second time at line 6"
+    assert not list(shelf.papers.glob(".*"))
+
+
+@pytest.mark.parametrize(("typed", "expected"), [("n\n", 5), ("\x03", 130)])
+def test_on_a_terminal_one_may_leave_it_for_later(shelf, nano, typed, expected):
+    path = shelf.papers / "ddpm.yaml"
+    before = path.read_text()
+    code, screen = at_a_terminal(shelf.root, [("Open it again? [Y/n]", typed)], "edit", "ddpm")
+    assert code == expected, screen
+    assert path.read_text() == before
+    assert "year: MMXX" in (shelf.papers / ".ddpm.kb-edit.yaml").read_text()
+    assert nano.read_text() == "\n"

@@ -86,3 +86,11 @@ def test_light_views_do_without_networkx(shelf):
     for view in (["edges", "--format", "svg"], ["similar", "a"], ["missing"]):
         arguments = [sys.executable, "-c", script, "-C", str(shelf.root), "graph", *view]
         assert subprocess.run(arguments, capture_output=True, check=False).returncode == 0, view
+
+
+def test_options_alone_are_those_of_edges(kb, make, record):
+    collection = make(record("a"), record("b", builds_on=["a"]))
+    for arguments in (["--format", "dot"], ["--around", "b", "--json"], ["--json"]):
+        assert kb(collection, "graph", *arguments).out == kb(collection, "graph", "edges", *arguments).out != ""
+    assert "kb graph missing --min 5" in kb(collection, "graph", "--help").out
+    assert kb(collection, "graph", "egdes").code == 2

@@ -46,3 +46,13 @@ def test_what_is_there_is_not_overwritten(kb, make, tmp_path):
     again = kb(make(), "init", str(folder))
     assert again.code == 6
     assert "has a folder papers/ already" in again.err
+
+
+def test_a_dry_run_shows_the_files_and_writes_none(kb, make, tmp_path):
+    shelf = make()
+    target = tmp_path / "new"
+    outcome = kb(shelf, "init", str(target), "--name", "Mine", "--dry-run")
+    assert outcome.code == 0
+    for line in ("+++ b/papers/topics.yaml", "+++ b/mkdocs.yml", '+site_name: "Mine"'):
+        assert line in outcome.out.splitlines()
+    assert not target.exists()

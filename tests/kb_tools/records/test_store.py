@@ -305,3 +305,11 @@ def in_thread(function) -> None:
     thread.join()
     if raised:
         raise raised[0]
+
+
+def test_a_collection_named_by_a_relative_path_is_the_same(make, record, monkeypatch):
+    collection = make(record("ddpm"))
+    monkeypatch.chdir(collection.root)
+    assert set(Collection(Path()).entries()) == set(Collection(Path("papers/..")).entries()) == {"ddpm"}
+    monkeypatch.chdir(collection.papers)
+    assert set(Collection(Path("..")).entries()) == {"ddpm"}

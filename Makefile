@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test lint clean
+.PHONY: help run serve test mutants bench lint clean
 
 help: ## say what can be done
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -42,6 +42,12 @@ serve: $(VENV)/run.stamp ## serve the site on this machine
 test: $(VENV)/dev.stamp ## run every test, browser tests included
 	@sh tests/ensure_chromium.sh $(BIN)/python
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -q
+
+METHODS ?=
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+
+mutants: $(VENV)/dev.stamp ## plant one bug at a time and see the tests fail: all methods, or METHODS="ddpm ddim"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m implementations.verification.mutants --jobs $(JOBS) $(METHODS)
 
 lint: $(VENV)/dev.stamp ## ruff, pyright, canonical records
 	$(BIN)/ruff check .

@@ -1,6 +1,9 @@
 """Are the tests of a method able to see its mistakes?  Plant one at a time and run its fast tests.
 
-    python -m implementations.verification.mutants ddpm [--limit N]
+    python -m implementations.verification.mutants ddpm [--limit N]    # or make mutants METHODS="ddpm ddim"
+    python -m implementations.verification.mutants                     # all of them, or make mutants
+
+A run that was cut short goes on where it stopped, as long as nothing changed that an outcome depends on.
 
 Every mutant runs in a forked process that has torch, pytest and all else the tests import already loaded, so that one
 costs about as much as the tests themselves.  The mutated tree is compiled in memory and handed to `import` under the
@@ -46,6 +49,7 @@ from implementations.verification.mutations import mutants
 from implementations.verification.sources import PACKAGE, ROOT, closure, code_hash, hash_of, locate
 
 REQUIRED = 0.95
+ALSO = ("common.noise",)  # beside the methods: every draw of every method goes through it
 
 
 class MutantError(ValueError):
@@ -96,6 +100,14 @@ def plan(method: str, root: Path = ROOT) -> Plan:
     if gone:
         raise MutantError(f"equivalent_mutants.yaml, {method}: no such mutant now, remove it: {'; '.join(gone)}")
     return Plan(method, path, tests, planted, equivalent, unreached, _key(method, path, tests, source, root))
+
+
+def every(root: Path = ROOT) -> list[str]:
+    """All methods that have tests, in alphabetical order, and what else is worth it."""
+    methods = sorted(path.stem for path in (root / PACKAGE).glob("*.py"))
+    tests = root / "tests" / PACKAGE
+    found = [method for method in methods if (tests / f"test_{method}.py").is_file()]
+    return found + [module for module in ALSO if locate(f"{PACKAGE}.{module}", root)]
 
 
 def _pitfalls(method: str, source: str, root: Path) -> Iterator[tuple[str, tuple[int, ast.Module]]]:
@@ -350,17 +362,42 @@ def record(row: dict[str, Any], root: Path = ROOT) -> Path:
     return path
 
 
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The summaries of several methods, a line for each and one for all together."""
+    columns = ("mutants", "equivalent", "killed", "survived")
+    heads = ("method", *columns, "score", "pitfalls", "CPU s")
+    lines = []
+    for row in rows:
+        seen = sum(p["killed_by"] != "nothing" for p in row["pitfalls"])
+        counts = [str(row[column]) for column in columns]
+        pitfalls = f"{seen} of {len(row['pitfalls'])}"
+        lines.append([row["method"], *counts, f"{row['score']:.1%}", pitfalls, str(row["cpu_seconds"])])
+    total = {column: sum(row[column] for row in rows) for column in (*columns, "cpu_seconds")}
+    judged = total["killed"] + total["survived"]
+    score = f"{total['killed'] / judged:.1%}" if judged else ""
+    lines.append(["all", *(str(total[column]) for column in columns), score, "", str(total["cpu_seconds"])])
+    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in [heads, *lines]
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 if every method's score reaches 95 %, 1 if not, 2 if something must be mended first."""
     parser = argparse.ArgumentParser(prog="mutants", description="Plant one mistake at a time, run the fast tests")
-    parser.add_argument("methods", nargs="+", help='modules of implementations, "ddpm" or "common.noise"')
+    parser.add_argument(
+        "methods", nargs="*", help='modules of implementations, "ddpm" or "common.noise"; none: all that have tests'
+    )
     parser.add_argument("--limit", type=int, help="run only so many, spread evenly; nothing is recorded")
     parser.add_argument("--jobs", type=int, default=1, help="how many at a time")
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier run found")
     parser.add_argument("--list", action="store_true", help="print the mutants and run none")
     options = parser.parse_args(arguments)
-    reached = True
-    for method in options.methods:
+    rows, problems = [], 0
+    for method in options.methods or every():
         try:
             job = plan(method)
             if options.list:
@@ -370,13 +407,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             row = summary(job, outcomes(job, limit=options.limit, jobs=options.jobs, fresh=options.fresh))
         except MutantError as problem:
             print(f"mutants: {problem}", file=sys.stderr)
-            return 2
+            problems += 1
+            continue
+        rows.append(row)
         print(f"{method}: killed {row['killed']} of {row['mutants'] - row['equivalent']} ({row['score']:.1%})", end="")
-        print(f", {row['equivalent']} equivalent, {row['cpu_seconds']} CPU seconds")
+        print(f", {row['equivalent']} equivalent, {row['cpu_seconds']} CPU seconds", flush=True)
         if options.limit is None:
             record(row)
-        reached &= row["score"] >= REQUIRED
-    return 0 if reached else 1
+    if len(rows) > 1:
+        print(f"\n{table(rows)}\n")
+    low = [row["method"] for row in rows if row["score"] < REQUIRED]
+    if low:
+        print(f"mutants: below {REQUIRED:.0%}: {', '.join(low)}", file=sys.stderr)
+    return 2 if problems else 1 if low else 0
 
 
 def _state(job: Plan, root: Path) -> Path:

@@ -210,3 +210,30 @@ def test_pitfalls_and_unreached_functions_steer_the_plan(project, steering):
 def test_a_method_without_file_or_tests_is_named(project, method, words):
     with pytest.raises(MutantError, match=words):
         mutants.plan(method, project)
+
+
+def test_every_method_with_tests_is_found(project):
+    package, tests = project / "implementations", project / "tests" / "implementations"
+    (package / "untested.py").write_text("")
+    (package / "common").mkdir()
+    (package / "common" / "noise.py").write_text("")
+    (package / "able.py").write_text("")
+    (tests / "test_able.py").write_text("")
+    assert mutants.every(project) == ["able", "toy", "common.noise"]
+
+
+def test_the_table_has_a_line_for_each_method_and_one_for_all():
+    counts = {"mutants": 8, "equivalent": 2, "killed": 5, "survived": 1, "score": 0.8333, "cpu_seconds": 7}
+    pitfalls = [{"pitfall": "a", "killed_by": "test_a"}, {"pitfall": "b", "killed_by": "nothing"}]
+    other = {"mutants": 4, "equivalent": 0, "killed": 4, "survived": 0, "score": 1.0, "cpu_seconds": 30}
+    rows = [{"method": "toy", **counts, "pitfalls": pitfalls}, {"method": "able", **other, "pitfalls": []}]
+    lines = [line.split() for line in mutants.table(rows).splitlines()]
+    assert lines[1] == ["toy", "8", "2", "5", "1", "83.3%", "1", "of", "2", "7"]
+    assert lines[2] == ["able", "4", "0", "4", "0", "100.0%", "0", "of", "0", "30"]
+    assert lines[3] == ["all", "12", "2", "9", "1", "90.0%", "37"]
+
+
+def test_a_method_that_cannot_be_judged_does_not_stop_the_others(capsys):
+    assert mutants.main(["nothing", "neither", "--list"]) == 2
+    said = capsys.readouterr().err
+    assert "no module implementations.nothing" in said and "no module implementations.neither" in said

@@ -257,6 +257,12 @@ def ancestral(model: Model, sde: SDE, x: Tensor, t: Time, s: Time, *, noise: Noi
     return x + G.square() * evaluate(model, x, t) + sigma_s / sigma_t * G * noise(x)  # Eq. 47
 
 
+def probability_flow_step(model: Model, sde: SDE, x: Tensor, t: Time, s: Time, *, noise: Noise = gaussian) -> Tensor:
+    """Predictor: the forward step's discretisation, made deterministic and reversed.  x: (B, ...); draws nothing."""
+    A, G = (columns(v, x) for v in sde.step(s, t))
+    return (2 - A) * x + G.square() / 2 * evaluate(model, x, t)  # Eq. 43, 44
+
+
 def langevin(model: Model, x: Tensor, t: Time, *, r: float = 0.16, noise: Noise = gaussian) -> Tensor:
     """Corrector: one Langevin step at time t, whose size keeps the ratio r of signal to noise.  x: (B, ...).
 
@@ -359,13 +365,12 @@ def solve(
     x: Tensor,
     times: Sequence[float],
     *,
-    rtol: float = 1e-5,
-    atol: float = 1e-5,
+    tolerance: float = 1e-5,
 ) -> Tensor:
     """States of dx/dt = velocity(x, t) at all times, of which the first is x's own; up or down.  x: (B, ...).
 
-    By scipy's adaptive Runge-Kutta 5(4), in float64; the error control sees the whole batch.  Returns
-    (len(times), B, ...).  RuntimeError if it fails.
+    By scipy's adaptive Runge-Kutta 5(4), in float64.  tolerance: of a step's error, absolute and relative, over the
+    whole batch.  Returns (len(times), B, ...).  RuntimeError if it fails.
     """
     from scipy.integrate import solve_ivp
 
@@ -373,18 +378,16 @@ def solve(
         return velocity(torch.from_numpy(state).to(x).view_as(x), t).flatten().double().cpu().numpy()
 
     start = x.detach().flatten().double().cpu().numpy()
-    answer = solve_ivp(flat, (times[0], times[-1]), start, t_eval=times, rtol=rtol, atol=atol)
+    answer = solve_ivp(flat, (times[0], times[-1]), start, t_eval=times, rtol=tolerance, atol=tolerance)
     if not answer.success:
         raise RuntimeError(f"the ODE could not be solved from {times[0]} to {times[-1]}: {answer.message}")
     return torch.from_numpy(answer.y.T.copy()).to(x).view(len(times), *x.shape)
 
 
 @torch.no_grad()
-def flow(
-    model: Model, sde: SDE, x: Tensor, start: float, end: float, *, rtol: float = 1e-5, atol: float = 1e-5
-) -> Tensor:
-    """x(end) on the path of the probability flow ODE through x(start) = x.  1 to sde.eps samples, the way back encodes."""
-    return solve(probability_flow(model, sde), x, (start, end), rtol=rtol, atol=atol)[-1]
+def flow(model: Model, sde: SDE, x: Tensor, start: float, end: float, *, tolerance: float = 1e-5) -> Tensor:
+    """x(end) on the path of the probability flow ODE through x(start) = x: (B, ...).  From 1 to sde.eps it samples."""
+    return solve(probability_flow(model, sde), x, (start, end), tolerance=tolerance)[-1]
 
 
 def divergence(velocity: Callable[[Tensor, Time], Tensor], x: Tensor, t: Time, probes: Tensor) -> tuple[Tensor, Tensor]:
@@ -399,50 +402,35 @@ def divergence(velocity: Callable[[Tensor, Time], Tensor], x: Tensor, t: Time, p
     return value.detach(), total.detach()
 
 
-def change_of_variables(
-    model: Model,
-    sde: SDE,
-    x: Tensor,
-    *,
-    probes: int | None = None,
-    eps: float = EPS,
-    rtol: float = 1e-5,
-    atol: float = 1e-5,
-    noise: Noise = gaussian,
-) -> tuple[Tensor, Tensor]:
-    """The code x(1) of x = x(eps): (B, ...), and how much log p loses on the way, (B,): the integral of the divergence.
-
-    probes: None takes the exact divergence, as many backward passes as a row has entries; else that many random signs,
-    the same at all times, estimate it without bias.
-    """
-    velocity, entries = probability_flow(model, sde), x[0].numel()
-    if probes is None:
-        v = torch.eye(entries).to(x).view(entries, 1, *x.shape[1:])
-    else:
-        if probes < 1:
-            raise ValueError(f"probes must be at least 1, or None for the exact divergence, not {probes}")
-        v = torch.stack([torch.where(noise.uniform(x) < 0.5, -1.0, 1.0).to(x) for _ in range(probes)])
-
-    def joint(state: Tensor, t: Time) -> Tensor:
-        value, total = divergence(velocity, state[:, :-1].reshape(x.shape), t, v)
-        return torch.cat([value.flatten(1), total[:, None] / (1 if probes is None else probes)], dim=1)
-
-    start = torch.cat([x.flatten(1), x.new_zeros(len(x), 1)], dim=1)
-    end = solve(joint, start, (eps, 1.0), rtol=rtol, atol=atol)[-1]
-    return end[:, :-1].reshape(x.shape), end[:, -1]
-
-
 def log_likelihood(
     model: Model,
     sde: SDE,
     x: Tensor,
     *,
     probes: int | None = None,
+    log_prior: Callable[[Tensor], Tensor] | None = None,
     eps: float = EPS,
-    rtol: float = 1e-5,
-    atol: float = 1e-5,
+    tolerance: float = 1e-5,
     noise: Noise = gaussian,
 ) -> Tensor:
-    """log p(x) of the ODE's samples, in nats.  x: (B, ...).  Returns (B,).  Arguments of `change_of_variables`."""
-    code, change = change_of_variables(model, sde, x, probes=probes, eps=eps, rtol=rtol, atol=atol, noise=noise)
-    return sde.prior_log_prob(code) + change  # Eq. 39
+    """log p(x) of what the ODE makes of the prior, in nats.  x: (B, ...), taken for x(eps).  Returns (B,).
+
+    probes: None takes the exact divergence, as many backward passes as a row has entries; else that many random signs
+    a row, the same at all times, estimate it without bias.  log_prior: of x(1), by default N(0, prior_std^2 I).
+    """
+    velocity, entries = probability_flow(model, sde), x[0].numel()
+    if probes is None:
+        v = torch.eye(entries).to(x).view(entries, 1, *x.shape[1:])
+    elif probes >= 1:
+        v = torch.stack([torch.where(noise.uniform(x) < 0.5, -1.0, 1.0).to(x) for _ in range(probes)])
+        v = v / probes**0.5
+    else:
+        raise ValueError(f"probes must be at least 1, or None for the exact divergence, not {probes}")
+
+    def joint(state: Tensor, t: Time) -> Tensor:
+        value, change = divergence(velocity, state[:, :-1].reshape(x.shape), t, v)
+        return torch.cat([value.flatten(1), change[:, None]], dim=1)
+
+    start = torch.cat([x.flatten(1), x.new_zeros(len(x), 1)], dim=1)
+    end = solve(joint, start, (eps, 1.0), tolerance=tolerance)[-1]
+    return (log_prior or sde.prior_log_prob)(end[:, :-1].reshape(x.shape)) + end[:, -1]  # Eq. 39

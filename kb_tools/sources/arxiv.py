@@ -7,6 +7,7 @@ https://info.arxiv.org/help/api/user-manual.html
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from xml.etree import ElementTree
@@ -35,13 +36,18 @@ def service() -> Service:
 
 
 def fetch(
-    idents: Sequence[str], *, patient: bool = True, fresh: bool = False, tell: Callable[[str], None] | None = None
+    idents: Sequence[str],
+    *,
+    patient: bool = True,
+    fresh: bool = False,
+    tell: Callable[[str], None] | None = None,
+    until: float = math.inf,
 ) -> dict[str, Upstream]:
     """Bare arXiv id -> what arXiv says of its latest version; an id that arXiv does not know is absent.
 
     Raises NetworkError when arXiv gave no usable answer, UsageError when it refuses an id.
     """
-    transport = Transport(service(), patient=patient, fresh=fresh, tell=tell)
+    transport = Transport(service(), patient=patient, fresh=fresh, tell=tell, until=until)
     found: dict[str, Upstream] = {}
     for start in range(0, len(idents), BATCH):
         batch = list(idents[start : start + BATCH])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kb_tools.errors import KbError, NetworkError
-from kb_tools.sources import arxiv, semanticscholar
+from kb_tools.sources import arxiv, semanticscholar, transport
 from kb_tools.sources.answers import Unlisted
 from kb_tools.sources.references import Reference
 from kb_tools.sources.upstream import Upstream
@@ -30,11 +30,15 @@ def describe(
     fresh: bool = False,
     tell: Callable[[str], None] | None = None,
 ) -> Found:
-    """Ask for all works in as few requests as there are services to ask.
+    """Ask for all works in as few requests as there are services to ask, and give up after two minutes in all.
 
-    Raises NetworkError if neither arXiv nor its stand-in gives a usable answer, UsageError if arXiv refuses an id.
+    Of these, one attempt's time is kept for each service that comes after another.  Raises NetworkError if neither
+    arXiv nor its stand-in gives a usable answer, UsageError if arXiv refuses an id.
     """
-    scholar = semanticscholar.connect(patient=patient, fresh=fresh, tell=tell)
+    end = transport.CLOCK.steady() + transport.DEADLINE_SECONDS
+    arxiv_end = end - transport.ATTEMPT_SECONDS
+    scholar_end = arxiv_end - transport.ATTEMPT_SECONDS
+    scholar = semanticscholar.connect(patient=patient, fresh=fresh, tell=tell, until=scholar_end)
     by_doi = _from_scholar([one for one in references if one.arxiv is None], scholar)
     idents = {one.key: one.arxiv for one in references if one.arxiv}
     idents |= {key: work.arxiv for key, work in by_doi.items() if work.arxiv}
@@ -42,7 +46,7 @@ def describe(
         return Found(by_doi)
     wanted = list(dict.fromkeys(idents.values()))
     try:
-        papers = arxiv.fetch(wanted, patient=patient, fresh=fresh, tell=tell)
+        papers = arxiv.fetch(wanted, patient=patient, fresh=fresh, tell=tell, until=arxiv_end)
     except NetworkError as error:
         return Found(by_doi | _instead(references, error, patient=patient, fresh=fresh, tell=tell), error)
     return Found(by_doi | {key: papers[ident] for key, ident in idents.items() if ident in papers})

@@ -5,6 +5,7 @@ https://api.semanticscholar.org/api-docs/graph
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -133,5 +134,11 @@ def _identifiers(work: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return (found[0] if found else None), (None if published and arxiv_id(published) else published)
 
 
-def connect(*, patient: bool = False, fresh: bool = False, tell: Callable[[str], None] | None = None) -> Transport:
-    return Transport(service(), patient=patient, fresh=fresh, tell=tell)
+def connect(
+    *,
+    patient: bool = False,
+    fresh: bool = False,
+    tell: Callable[[str], None] | None = None,
+    until: float = math.inf,
+) -> Transport:
+    return Transport(service(), patient=patient, fresh=fresh, tell=tell, until=until)

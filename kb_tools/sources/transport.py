@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,6 +32,7 @@ T = TypeVar("T")
 USER_AGENT = f"diffusion-kb/{__version__} (paper knowledge base; one request at a time, answers cached for a day)"
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
+ATTEMPT_SECONDS = CONNECT_SECONDS + READ_SECONDS
 DEADLINE_SECONDS = 120.0
 CACHE_SECONDS = 86_400.0
 MAX_BYTES = 16 * 1024 * 1024
@@ -121,7 +123,8 @@ class Service:
 class Transport:
     """Requests to one service.
 
-    patient: wait and try again while the server is busy, up to two minutes in all; else one short attempt.
+    patient: wait and try again while the server is busy, up to two minutes in all; else one short attempt.  until: when
+    to give up at the latest, on the clock's steady time.
     fresh: do not read the cache (what comes is still written there).  tell: receives a line when there is a wait.
     """
 
@@ -133,8 +136,9 @@ class Transport:
         fresh: bool = False,
         tell: Callable[[str], None] | None = None,
         folder: Path | None = None,
+        until: float = math.inf,
     ) -> None:
-        self.service = service
+        self.service, self.until = service, until
         self.patient, self.fresh = patient, fresh
         self.tell = tell or (lambda line: None)
         self.folder = folder or cache_folder()
@@ -158,7 +162,8 @@ class Transport:
         cached = None if self.fresh else self._cached(url, body)
         if cached is not None:
             return read(cached)
-        deadline = self.clock.steady() + (DEADLINE_SECONDS if self.patient else CONNECT_SECONDS + READ_SECONDS)
+        allowed = DEADLINE_SECONDS if self.patient else ATTEMPT_SECONDS
+        deadline = min(self.clock.steady() + allowed, self.until)
         waits = iter(WAITS if self.patient else ())
         while True:
             try:
@@ -302,18 +307,27 @@ class Transport:
                 f"other kb commands are asking {self.service.name} all the time", hint="let them finish, then try again"
             ) from None
         except OSError as error:
-            raise NetworkError(
-                f"{self.folder}: the cache folder cannot be used: {error.strerror}",
-                hint="requests are spaced through it: free some space, or point XDG_CACHE_HOME elsewhere",
-            ) from None
+            raise self._unusable(error) from None
         try:
             since = self.clock.wall() - _read_stamp(stamp)
             if 0 <= since < self.service.spacing:
                 self.clock.sleep(self.service.spacing - since)
-            stamp.write_text(repr(self.clock.wall()), encoding="utf-8")
+            try:
+                stamp.write_text(repr(self.clock.wall()), encoding="utf-8")
+            except OSError as error:
+                raise self._unusable(error) from None
             yield
         finally:
+            # Counted from the end of an exchange, so that the server sees the spacing however long our side took.
+            with suppress(OSError):
+                stamp.write_text(repr(self.clock.wall()), encoding="utf-8")
             lock.release()
+
+    def _unusable(self, error: OSError) -> NetworkError:
+        return NetworkError(
+            f"{self.folder}: the cache folder cannot be used: {error.strerror}",
+            hint="requests are spaced through it: free some space, or point XDG_CACHE_HOME elsewhere",
+        )
 
     def _entry(self, url: str, body: Mapping[str, list[str]] | None) -> Path:
         asked = json.dumps([url, body], sort_keys=True)

@@ -186,6 +186,17 @@ def test_no_answer_from_anybody_is_a_network_failure(kb, shelf, servers, web, cl
     assert sum(clock.slept) < 120
 
 
+def test_two_minutes_are_enough_for_all_that_can_be_asked(kb, shelf, servers, web, clock):
+    """A DOI asks Semantic Scholar, then arXiv, then Semantic Scholar in its stead: never more than two minutes."""
+    start = clock.now
+    busy = web.Answer(503, "text/plain", b"down")
+    servers["s2"].answers = [busy, web.as_json([S2_WORK]), busy]
+    outcome = kb(shelf, "add", "10.1000/found", "2001.00002")
+    assert outcome.code == 4
+    assert len(servers["arxiv"].asked) > 1
+    assert clock.now - start <= 120
+
+
 def test_an_id_that_arxiv_refuses(kb, shelf, arxiv, web):
     arxiv.answers = [web.recorded("arxiv/bad_id_format_400")]
     outcome = kb(shelf, "add", "2001.00001")

@@ -55,6 +55,22 @@ def test_the_spacing_holds_across_processes(service, clock):
     assert float(done.stdout) == 2.0
 
 
+def test_the_spacing_is_counted_from_the_end_of_an_exchange(service, clock):
+    """However long our own side took to get the first request out, the server sees three seconds between two."""
+
+    one = Transport(service)
+    real = one._exchange
+
+    def delayed(*arguments):
+        clock.now += 1.5
+        return real(*arguments)
+
+    one._exchange = delayed
+    one.ask("/x", {"q": "1"}, lambda reply: reply.text())
+    ask(service, "2")
+    assert clock.slept == [3.0]
+
+
 def test_a_clock_that_was_set_back_does_not_block(service, clock):
     ask(service, "1")
     clock.now -= 10_000

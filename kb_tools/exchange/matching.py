@@ -34,10 +34,13 @@ class Known:
 
     def __init__(self, records: Iterable[Data]) -> None:
         self.ids: set[str] = set()
-        self.papers: set[str] = set()
+        self.kinds: dict[str, str] = {}  # id -> its kind; papers, surveys and tutorials are one
         self.families: dict[str, str] = {}
         self.names: dict[str, list[str]] = {}
         self.marks: dict[str, list[str]] = {}
+        self.own: dict[
+            str, set[str]
+        ] = {}  # id -> marks that are of the work itself: not its code, not its project page
         for record in records:
             self.add(record)
 
@@ -45,33 +48,47 @@ class Known:
         """Know one more record."""
         ident = str(record["id"])
         self.ids.update([ident, *(record.get("former_ids") or [])])
-        if record["kind"] in PAPER_KINDS:
-            self.papers.add(ident)
+        self.kinds[ident] = _kind(record)
         self.families[ident] = family_word(record)
+        self.own.setdefault(ident, set())
         written = [source.get("as_written") or {} for source in record.get("sources") or [] if isinstance(source, dict)]
         names = [ident, *(record.get("former_ids") or []), *(record.get("aliases") or [])]
         for name in [*names, *(words.get("title") for words in written)]:
             _note(self.names, _name(name), ident)
         for mark in (_url(words["link"]) for words in written if words.get("link")):
             _note(self.marks, mark, ident)
+            self.own[ident].add(mark)
         self.note(record, ident)
 
     def note(self, fields: Mapping[str, Any], ident: str) -> None:
         """Know a record by one more title, identifier or address."""
         _note(self.names, _name(fields["title"]), ident)
-        for mark in _marks(fields):
+        marks = _marks(fields)
+        for mark in marks:
             _note(self.marks, mark, ident)
+        self.own[ident].update(_own(marks))
 
     def find(self, fields: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
         """The id of the record that a work is, and what is odd about it; None if it is none of them.
 
         An identifier or an address is believed, and so is a name; where they mean different records, the name wins.
+        Between a paper and a resource only the address of the work itself counts: a paper's link to its code is not
+        the record of that code.  An export of a collection says for certain what kind a work is; a list is guessed at.
         """
+        kind, certain = _kind(fields), "id" in fields
         aliases = fields.get("aliases") or []
         title = str(fields["title"])
         asked = [title, *(f"{title} ({alias})" for alias in aliases)]
-        marked = [ident for mark in _marks(fields) for ident in self.marks.get(mark, [])]
+        marked = [
+            ident
+            for mark in _marks(fields)
+            for ident in self.marks.get(mark, [])
+            if self.kinds[ident] == kind
+            or (not certain and ("paper" not in (kind, self.kinds[ident]) or mark in self.own[ident]))
+        ]
         named = [ident for name in asked for ident in self.names.get(_name(name), [])]
+        if certain:
+            named = [ident for ident in named if self.kinds[ident] == kind]
         # Two people may choose one short title; a long one by somebody else is the same work with a name misspelt.
         family = family_word(fields)
         if family and len(_name(title).split()) < _DISTINCT:
@@ -79,12 +96,11 @@ class Known:
         both = [ident for ident in named if ident in marked]
         if both:
             return both[0], ()
-        is_paper = fields.get("kind") in PAPER_KINDS
         # The same title may be a paper and its author's post: only an address can tell, else the kind does.
-        named = sorted(dict.fromkeys(named), key=lambda ident: (ident in self.papers) != is_paper)
+        named = sorted(dict.fromkeys(named), key=lambda ident: (self.kinds[ident] == "paper") != (kind == "paper"))
         if named and marked:
             return named[0], (f"its address is that of {marked[0]}",)
-        if named and (len(named) == 1 or (named[0] in self.papers) == is_paper):
+        if named and (len(named) == 1 or (self.kinds[named[0]] == "paper") == (kind == "paper")):
             return named[0], ()
         return (marked[0] if marked else named[0] if named else None), ()
 
@@ -156,6 +172,17 @@ def _marks(fields: Mapping[str, Any]) -> list[str]:
         marks.append(f"doi:{str(fields['doi']).lower()}")
     links = fields.get("links") or {}
     return marks + [_url(url) for url in links.values()]
+
+
+def _kind(fields: Mapping[str, Any]) -> str:
+    """What a work is, as far as that tells it from another of the same name."""
+    kind = str(fields.get("kind") or "paper")
+    return "paper" if kind in PAPER_KINDS else kind
+
+
+def _own(marks: list[str]) -> list[str]:
+    """Which of a work's marks are of the work itself: its identifiers, or, where it has none, its first address."""
+    return [mark for mark in marks if mark.startswith(("arxiv:", "doi:"))] or marks[:1]
 
 
 def _url(url: str) -> str:

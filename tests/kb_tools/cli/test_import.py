@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from kb_tools.exchange.bibtex import CARRIED
+from kb_tools.records.store import Collection
 
 BIB = """@article{a, title={The paper called ddpm}, author={of ddpm, Author}, year=2020}
 @article{b, title={A {N}ew One}, author={Doe, Jane}, year=2021, eprint={2101.00001v2}, archiveprefix={arXiv},
@@ -111,3 +113,31 @@ def test_a_file_that_cannot_be_read_changes_nothing(kb, shelf, tmp_path, monkeyp
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"\xef\xbb\xbf- [ ] From stdin\r\n")))
     assert "1 added" in kb(shelf, "import", "-", "--format", "markdown").err
     assert shelf.document("stdin").require()["title"] == "From stdin"
+
+
+def test_the_code_of_a_paper_is_a_record_of_its_own(kb, shelf, tmp_path, record):
+    """A paper links to its code; the record of that code has the same address and is another work."""
+    repository = "https://github.com/someone/score"
+    code = record("score-code", kind="code", title="score", links={"home": repository})
+    paper = record("score-paper", title="Score", arxiv="2011.13456", links={"code": repository})
+    for number, works in enumerate(([paper, code], [code, paper])):
+        file = tmp_path / f"{number}.json"
+        file.write_text(json.dumps({"schema_version": 1, "data": works}))
+        outcome = kb(shelf, "import", str(file), "--json")
+        assert {one["id"] for one in json.loads(outcome.out)["data"]} == {"score-paper", "score-code"}
+        assert {"score-paper", "score-code"} <= set(shelf.entries())
+        for ident in ("score-paper", "score-code"):
+            shelf.document(ident).path.unlink()
+
+
+def test_the_whole_collection_comes_back_from_its_own_export(kb, tmp_path):
+    """Every record of this project, through JSON, into an empty collection: the same data."""
+    ours = Collection(Path(__file__).resolve().parents[3])
+    file = tmp_path / "all.json"
+    assert kb(ours, "export", "--format", "json", "-o", str(file)).code == 0
+    assert kb(ours, "init", str(tmp_path / "new")).code == 0
+    theirs = Collection(tmp_path / "new")
+    (theirs.papers / "topics.yaml").write_bytes((ours.papers / "topics.yaml").read_bytes())
+    outcome = kb(theirs, "import", str(file))
+    assert outcome.code == 0, outcome.err
+    assert theirs.index().records() == ours.index().records()

@@ -46,32 +46,48 @@ def test_linear_timesteps_are_evenly_spaced_and_end_at_T():
     assert ddim.timesteps(10, 10).tolist() == list(range(1, 11))
     assert ddim.timesteps(1000, 1).tolist() == [1000]
     assert ddim.timesteps(10, 4).tolist() == [2, 5, 8, 10]
+    assert ddim.timesteps(2**24 + 1, 1).tolist() == [2**24 + 1]  # float32 has no such number
 
 
 def test_quadratic_timesteps_are_squares():
     assert ddim.timesteps(1000, 10, "quadratic").tolist() == [i * i * 10 for i in range(1, 11)]
-    assert ddim.timesteps(1000, 400, "quadratic")[-1] == 1000
+    merged = ddim.timesteps(1000, 397, "quadratic").tolist()  # a prime: nothing lies half-way between two integers
+    assert merged == sorted({max(1, round(i * i * 1000 / 397**2)) for i in range(1, 398)})
+    assert merged[0] == 1 and merged[-1] == 1000
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.5, 1.0])
 def test_slerp_walks_the_great_circle(weight):
-    """In a plane the answer is the vector at the interpolated angle."""
-    a, b = 0.3, 2.0
+    """In a plane: the unit vector at the interpolated angle is a sum of those at both ends; codes take its weights."""
+    ends, lengths = [(0.3, 2.0), (-1.0, 0.4)], [(1.0, 1.0), (0.5, 3.0)]
+    rows = []
+    for (a, b), (long_a, long_b) in zip(ends, lengths, strict=True):
+        corners = np.array([[math.cos(a), math.cos(b)], [math.sin(a), math.sin(b)]])
+        between = (1 - weight) * a + weight * b
+        shares = np.linalg.solve(corners, [math.cos(between), math.sin(between)])
+        rows.append((corners[:, 0] * long_a, corners[:, 1] * long_b, corners @ (shares * [long_a, long_b])))
+    x_a, x_b, expected = (torch.tensor(np.array(column), dtype=F64) for column in zip(*rows, strict=True))
+    torch.testing.assert_close(ddim.slerp(x_a, x_b, weight), expected, rtol=0, atol=1e-12)
 
-    def unit(angle):
-        return torch.tensor([[math.cos(angle), math.sin(angle)]], dtype=F64)
 
-    out = ddim.slerp(unit(a), unit(b), weight)
-    torch.testing.assert_close(out, unit((1 - weight) * a + weight * b), rtol=0, atol=1e-12)
+def test_slerp_of_codes_on_one_line_is_straight():
+    """Rounding takes the cosine of many a code with itself beyond 1, and that with its opposite below -1.
+
+    Opposite codes lie on no one great circle; rounding decides, and only exactly opposite ones are sure to go straight.
+    """
+    x = Noise(0)(torch.empty(500, 7))
+    torch.testing.assert_close(ddim.slerp(x, x, 0.3), x)
+    assert ddim.slerp(x, -x, 0.3).isfinite().all()
+    unit = torch.tensor([[1.0, 0.0]], dtype=F64)
+    torch.testing.assert_close(ddim.slerp(unit, -unit, 0.3), 0.4 * unit)
 
 
-def test_slerp_keeps_the_variance_of_noise_and_handles_equal_codes():
+def test_slerp_keeps_the_variance_of_noise():
     x = torch.randn(3, 2, 50, 50, generator=torch.Generator().manual_seed(0), dtype=F64)
     y = torch.randn(3, 2, 50, 50, generator=torch.Generator().manual_seed(1), dtype=F64)
     middle = ddim.slerp(x, y, 0.5)
     # sd of a sample variance of 15000 normal draws: sqrt(2 / 15000) = 0.0115.
     assert abs(float(middle.var()) - 1) < 5 * 0.0115
-    torch.testing.assert_close(ddim.slerp(x, x, 0.3), x)
     rows = ddim.slerp(x, y, torch.tensor([0.0, 0.5, 1.0], dtype=F64))
     torch.testing.assert_close(rows[0], x[0])
     torch.testing.assert_close(rows[1], middle[1])
@@ -103,6 +119,7 @@ def test_moments_are_those_of_the_non_markovian_posterior(eta, steps):
         var = (to_x_0 * gain + to_x_t) ** 2 * var + sigma2
     assert float(found.mean) == pytest.approx(mu, abs=1e-9)
     assert float(found.std) == pytest.approx(math.sqrt(var), abs=1e-9)
+    assert found.draws == (steps if eta else 1)  # x_T, and one for each step but the last
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.7, 1.0])
@@ -130,6 +147,25 @@ def test_network_sees_the_chosen_times_from_T_down():
     seen = []
     ddim.sample(lambda x, t: seen.append(t.tolist()) or x, rough(9), torch.zeros(2, 1), torch.tensor([2, 5, 9]))
     assert seen == [[9, 9], [5, 5], [2, 2]]
+
+
+def test_encoding_is_eulers_method_on_the_ode_of_eq_14():
+    """d(x / sqrt(abar)) = eps d sqrt((1 - abar) / abar), in numpy, with the network asked at the lower end."""
+    process, tau, seen = rough(9), torch.tensor([1, 2, 5, 9]), []
+
+    def model(x, t):
+        seen.append(t.tolist())
+        return lively(x, t)
+
+    x_0 = Noise(1)(torch.empty(2, 3, dtype=F64))
+    code = ddim.encode(model, process, x_0, tau)
+    abar = np.concatenate([[1.0], np.cumprod(1 - process.beta.numpy()[1:])])
+    sigma, y = np.sqrt((1 - abar) / abar), x_0.numpy()
+    for s, t, asked in [(0, 1, 1), (1, 2, 1), (2, 5, 2), (5, 9, 5)]:
+        x = np.sqrt(abar[s]) * y
+        y = y + (sigma[t] - sigma[s]) * (np.sin(1.3 * x + 0.05 * asked) + 0.2 * x)
+    np.testing.assert_allclose(code.numpy(), np.sqrt(abar[9]) * y, rtol=0, atol=1e-12)
+    assert seen == [[1, 1], [1, 1], [2, 2], [5, 5]]
 
 
 # T3: order
@@ -232,7 +268,7 @@ def test_unknown_spacing_is_named():
         ddim.timesteps(9, 3, "log")
 
 
-@pytest.mark.parametrize("tau", [[], [0, 3], [3, 3], [5, 2], [10]])
+@pytest.mark.parametrize("tau", [[], [0, 3], [3, 3], [5, 2], [10], [5, 10]])
 def test_timesteps_that_do_not_increase_within_the_process_are_refused(tau):
     for run in (ddim.sample, ddim.encode):
         with pytest.raises(ValueError, match=r"timesteps must increase strictly within 1\.\.9"):

@@ -70,8 +70,9 @@ def test_tables_are_those_of_the_chain():
         kept *= 1 - beta
         assert process.alpha[t].item() == pytest.approx(1 - beta, abs=1e-15)
         assert process.abar[t].item() == pytest.approx(kept, abs=1e-15)
-    for table in (process.beta, process.alpha, process.abar, process.posterior_variance):
-        assert table.dtype == torch.float64 and table.shape == (T + 1,)
+    for table in (process.beta, process.alpha, process.abar, process.posterior_variance, *process.posterior_weights):
+        assert table.dtype == torch.float64 and table.shape == (T + 1,) and table.isfinite().all()
+    assert process.posterior_variance[:2].tolist() == [0, 0]
 
 
 def test_tables_stay_exact_for_float32_rates():
@@ -204,9 +205,23 @@ def test_binomial_kl_against_torch():
     torch.testing.assert_close(BinomialDiffusion.kl(q, p), expected)
 
 
-def test_rate_out_of_range_is_refused():
-    with pytest.raises(ValueError, match="between 0 and 1, not 1"):
-        BinomialDiffusion(BETAS, 1)
+@pytest.mark.parametrize("rate", [0, 1, -0.2, 1.5])
+def test_rate_out_of_range_is_refused(rate):
+    with pytest.raises(ValueError, match=f"between 0 and 1, not {rate}"):
+        BinomialDiffusion(BETAS, rate)
+
+
+def test_a_coin_lands_one_as_often_as_its_rate_says():
+    """u is uniform on [0, 1), so u < rate has probability rate: never for 0, always for 1."""
+    rates, lowest, highest = column(0.0, 0.3, 1.0), column(0.0, 0.0, 0.0), column(*[1 - 2**-53] * 3)
+    assert BinomialDiffusion.draw(rates, Recorded(lowest)).flatten().tolist() == [0, 1, 1]
+    assert BinomialDiffusion.draw(rates, Recorded(highest)).flatten().tolist() == [0, 0, 1]
+
+
+def test_entropies_of_coins_are_float64_for_float32_bits():
+    process, x = BinomialDiffusion(BETAS, 0.2), torch.zeros(2, 20)
+    expected = -20 * (0.2 * log(0.2) + 0.8 * log(0.8))
+    assert process.prior_entropy(x).tolist() == pytest.approx([expected] * 2, rel=1e-14)
 
 
 # ---- the reverse kernel -------------------------------------------------------------------------------------------
@@ -267,11 +282,30 @@ def test_the_demos_kernel_learns_all_rates_but_the_first():
     process.abar[5].backward()
     assert kernel.rates.grad.shape == (4,) and (kernel.rates.grad != 0).all()
     x, t = torch.ones(3, 2), torch.tensor([2, 3, 5])
-    torch.nn.init.ones_(kernel.network.outlet.bias)
+    assert kernel(x, t).tolist() == [[0.0] * 4] * 3
+
+    class Told(torch.nn.Module):
+        def forward(self, x, t):
+            return t[:, None] * torch.tensor([1.0, 2.0, 3.0, 4.0])
+
+    kernel.network = Told()
     z_mu, z_Sigma = kernel(x, t).chunk(2, dim=1)
-    expected = 1 / (1 - process.abar[t]).sqrt()
-    torch.testing.assert_close(z_mu[:, 0].double(), expected, rtol=1e-6, atol=0)
-    assert z_Sigma.tolist() == [[1, 1]] * 3
+    spread = (1 - process.abar[t]).sqrt()
+    for k in (0, 1):
+        torch.testing.assert_close(z_mu[:, k].double(), (k + 1) * t / spread, rtol=1e-6, atol=0)
+        assert z_Sigma[:, k].tolist() == ((k + 3) * t).tolist()
+
+
+def test_the_demos_kernel_has_the_papers_40_steps_and_keeps_its_rates_in_float64():
+    kernel = SwissRollKernel()
+    beta = kernel.process().beta
+    assert len(beta) == 41 and beta[1].item() == pytest.approx(1e-3, rel=1e-12)
+    assert beta[40].item() == pytest.approx(0.5, rel=1e-12)
+    assert [(layer.in_features, layer.out_features) for layer in (kernel.network.inlet, kernel.network.outlet)] == [
+        (2, 64),
+        (64, 4),
+    ]
+    assert len(kernel.network.blocks) == 2
 
 
 def test_demo_refuses_other_data():
@@ -588,6 +622,13 @@ def test_loss_estimates_minus_the_bound(process, model):
     K = bound(model, process, x_0, noise=Recorded(*draws))
     one_each = Recorded(torch.arange(2, T + 1), torch.cat(draws))
     assert loss(model, process, x_0.repeat(T - 1, 1), noise=one_each).item() == pytest.approx(-K.item(), rel=1e-5)
+
+
+def test_two_steps_leave_one_to_learn():
+    process, x = GaussianDiffusion(BETAS[:2]), column(1.7, -0.3)
+    K = bound(gaussian_model, process, x, noise=Recorded(x))
+    value = loss(gaussian_model, process, x, noise=Recorded(torch.tensor([2, 2]), x))
+    torch.testing.assert_close(value, -K.mean())
 
 
 @pytest.mark.parametrize("chain_", [GaussianDiffusion, BinomialDiffusion])

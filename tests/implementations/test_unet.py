@@ -91,7 +91,7 @@ def sinusoids(t: Tensor, dim: int) -> Tensor:
 
 
 def reference(x: Tensor, t: Tensor, y: Tensor, w: dict[str, Tensor], *, queue: bool = False) -> Tensor:
-    """width 8, multipliers (1, 2, 3), two blocks, attention at levels 1 and 2, heads of 4, 4 groups, classes.
+    """width 8, multipliers (1, 2, 3), two blocks, attention at levels 1 and 2, heads of 2, 4 groups, classes.
 
     queue: hand the skips of a level across in the wrong order.
     """
@@ -101,7 +101,7 @@ def reference(x: Tensor, t: Tensor, y: Tensor, w: dict[str, Tensor], *, queue: b
 
     def stage(h: Tensor, name: str, level: int) -> Tensor:
         h = block(h, c, w, f"{name}.block", 4)
-        return attention(h, w, f"{name}.attend", 4, 4) if level else h
+        return attention(h, w, f"{name}.attend", 4, 2) if level else h
 
     a0 = conv(x, w, "inlet")
     a1 = stage(a0, "down.0", 0)
@@ -128,7 +128,7 @@ def small(**changes) -> UNet:
         "multipliers": (1, 2, 3),
         "blocks": 2,
         "attention": (1, 2),
-        "head": 4,
+        "head": 2,
         "groups": 4,
         "classes": 5,
     }
@@ -201,9 +201,29 @@ def test_any_size_and_number_of_channels(size, channels, out):
     assert model(x, t).shape == (2, out or channels, *size)
 
 
-def test_starts_at_zero():
+def test_starts_at_zero_and_each_part_as_the_identity():
     x, t = inputs(channels=1)
     assert (UNet(1)(x.float(), t) == 0).all()
+    h, _ = inputs(channels=8)
+    assert torch.equal(Attention(8, head=4, groups=2)(h.float()), h.float())
+    assert torch.equal(Block(8, 8, 5, groups=2, dropout=0.0)(h.float(), torch.randn(3, 5)), h.float())
+
+
+def test_defaults_are_a_small_network_with_attention_where_it_is_coarsest():
+    """The shapes of its tensors follow from width 32, multipliers (1, 2, 2), one block, attention at level 2 alone."""
+    model = UNet(3)
+    shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    assert [shapes[f"shrink.{k}.weight"][:2] for k in (0, 1)] == [(64, 32), (64, 64)]
+    assert [shapes[f"grow.{k}.weight"][:2] for k in (0, 1)] == [(64, 64), (64, 32)]
+    assert (len(model.down), len(model.middle), len(model.up)) == (2, 2, 2)
+    attending = [name for name, part in model.named_modules() if isinstance(part, Attention)]
+    assert attending == ["middle.0.attend", "middle.1.attend"]
+    assert model.middle[0].attend.head == 32
+    assert {part.num_groups for part in model.modules() if isinstance(part, nn.GroupNorm)} == {8}
+    assert {part.p for part in model.modules() if isinstance(part, nn.Dropout)} == {0.0}
+    assert shapes["inlet.weight"] == (32, 3, 3, 3) and shapes["outlet.weight"] == (3, 32, 3, 3)
+    assert shapes["down.0.block.condition.weight"] == (32, 128)  # the embedding is four times as wide as the features
+    assert not [name for name in shapes if "label" in name]
 
 
 def test_depends_on_x_t_and_y():
@@ -266,10 +286,22 @@ def test_channels_last_computes_the_same():
     torch.testing.assert_close(model(x.to(memory_format=torch.channels_last), t), plain, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("wrong", [{"width": 12, "groups": 8}, {"attention": (3,)}, {"attention": (0,), "head": 5}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"width": 12, "groups": 8}, {"attention": (3,)}, {"attention": (0,), "head": 5}, {"attention": (2,), "head": 16}],
+)
 def test_impossible_layouts_are_refused(wrong):
     with pytest.raises(ValueError, match="must be a multiple of groups"):
         small(**wrong)
+
+
+@pytest.mark.parametrize("right", [{"attention": (0, 1, 2)}, {"attention": (1,), "head": 16}, {"attention": ()}])
+def test_attention_may_stand_at_any_resolutions_whose_channels_the_heads_divide(right):
+    model = small(**right)
+    attending = [name for name, part in model.named_modules() if isinstance(part, Attention)]
+    stages = {0: ["down.0", "down.1", "up.2", "up.3"], 1: ["down.2", "down.3", "up.0", "up.1"]}
+    stages[2] = ["middle.0", "middle.1", "middle.2"]
+    assert sorted(attending) == sorted(f"{name}.attend" for level in right["attention"] for name in stages[level])
 
 
 def test_labels_are_asked_for_and_only_when_there_are_classes():
@@ -295,24 +327,24 @@ def test_without_skips_only_the_middle_passes():
         assert ((model(x, t, y) - model(2 * x, t, y)).abs().max() > 1e-3) == depends
 
 
-def test_loss_of_the_identity_is_the_noise():
-    class Identity(nn.Module):
+def test_loss_is_the_mean_squared_error_from_one_noise_level():
+    class Bent(nn.Module):
         def forward(self, x, t):
-            assert (t == 1).all()
-            return x
+            assert t.shape == (5,) and (t == 1).all()
+            return x.sin() + 0.3 * x.square()
 
-    x, _ = inputs(500)
-    eps = Noise(3)(x)
-    value = unet.loss(Identity(), (x, None), Noise(3))
-    torch.testing.assert_close(value, unet.SIGMA**2 * eps.square().mean(), rtol=1e-12, atol=0)
+    x, _ = inputs(5)
+    noisy = x + 0.25 * Noise(3)(x)
+    error = noisy.sin() + 0.3 * noisy.square() - x
+    value = unet.loss(Bent(), (x, None), Noise(3))
+    torch.testing.assert_close(value, (error**2).sum() / x.numel(), rtol=1e-12, atol=0)
 
 
 def test_linear_denoiser_is_the_least_squares_fit():
     """Its error over many noisy copies of the examples has no gradient in the gain: E[(guess - x) noisy^T] = 0."""
-    x = Noise(1)(torch.empty(50, 1, 2, 2, dtype=torch.float64)) @ torch.tensor(
-        [[1.0, 0.6], [0.0, 0.4]], dtype=torch.float64
-    )
-    basis = torch.eye(4, dtype=torch.float64).reshape(4, 1, 2, 2)
+    mixing = torch.tensor([[1.0, 0.6], [0.0, 0.4]], dtype=torch.float64)
+    x = 0.5 + Noise(1)(torch.empty(50, 2, 1, 2, dtype=torch.float64)) @ mixing
+    basis = torch.eye(4, dtype=torch.float64).reshape(4, 2, 1, 2)
     origin = unet.linear_denoiser(x, torch.zeros_like(basis[:1])).flatten()
     gain = torch.stack([g.flatten() - origin for g in unet.linear_denoiser(x, basis)])  # rows: response to a unit
     flat = x.flatten(1)

@@ -17,7 +17,7 @@ from kb_tools.cli.output import (
     table,
     with_collection,
 )
-from kb_tools.errors import UsageError
+from kb_tools.errors import NotFoundError, UsageError
 from kb_tools.records.fields import STATUSES
 from kb_tools.records.store import Change, Collection
 
@@ -68,7 +68,12 @@ def status_command(
     index = collection.index()
     entries = {entry.id: entry for entry in index.entries()}
     if words:
-        chosen = [entries[collection.resolve(word, index)] for word in words]
+        try:
+            chosen = [entries[collection.resolve(word, index)] for word in words]
+        except NotFoundError as error:
+            if len(words) > 1 and words[-1] in error.message:
+                error.hint = f"{error.hint or ''}  A status is {', '.join(STATUSES)}.".strip()
+            raise
     else:
         chosen = [entry for entry in entries.values() if entry.status == "reading"]
         if not chosen:

@@ -82,8 +82,8 @@ def verify_command(
     if everything == bool(records):
         raise click.UsageError("name the methods to judge, or give --all" + (", not both" if records else ""))
     if everything:
-        entries = {entry.id: entry for entry in collection.index().entries()}
-        records = tuple(i for step in reading_order(entries) for i in step.ids if entries[i].implementation)
+        known = collection.entries()
+        records = tuple(i for step in reading_order(known) for i in step.ids if known[i].implementation)
         if not records:
             raise NotFoundError("no record of this collection has an implementation")
     modules = {module_of(collection, record): None for record in records}

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from kb_tools.cli.output import json_option, put, put_json, say, shown_path, style, terminal, with_collection
+from kb_tools.cli.output import cut, json_option, put, put_json, say, shown_path, style, terminal, with_collection
 from kb_tools.records.index import Entry
 from kb_tools.records.store import Collection
 
@@ -148,7 +148,7 @@ def _code(data: dict[str, Any], evidence: dict[str, Any] | None) -> Iterator[str
             figures = f"{claim['value']:g} {claim['relation']} {claim['bound']:g}, control {claim['control']:g}"
             yield f"{'':{_LABEL}}{verdict}  {claim['name']}: {figures}"
     if evidence and evidence["stale"]:
-        yield _field("evidence", evidence["stale"])
+        yield _field("stale", evidence["stale"])
 
 
 def _listed(idents: list[str], entries: dict[str, Entry]) -> Iterator[str]:
@@ -156,6 +156,8 @@ def _listed(idents: list[str], entries: dict[str, Entry]) -> Iterator[str]:
     for ident in idents:
         entry = entries.get(ident)
         words = f"{entry.title} ({entry.year or 'no year'}, {entry.status})" if entry else "(no such record)"
+        if terminal():
+            words = cut(words, max(get_terminal_size().columns - widest - 4, 20))
         yield f"  {style(f'{ident:{widest}}', fg='cyan')}  {words}"
 
 

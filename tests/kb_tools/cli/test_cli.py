@@ -226,6 +226,8 @@ def test_status_is_shown_and_set(kb, shelf):
         {"id": "ddpm", "status": "skipped", "changed": True, "written": True},
     ]
     assert kb(shelf, "check").code == 0
+    wrong = kb(shelf, "status", "dpm", "done")
+    assert (wrong.code, "A status is unread, reading, read, skipped." in wrong.err) == (3, True)
 
 
 def test_several_records_are_marked_or_none(kb, shelf):

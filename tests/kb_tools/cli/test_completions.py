@@ -43,3 +43,7 @@ def test_commands_options_ids_and_topics_are_completed(make, record):
     assert completed(root, "kb expo") == ["export"]
     assert completed(root, "kb export --form") == ["--format"]
     assert completed(root, "kb export --format cs") == ["csl-json", "csv"]
+    assert completed(root, "kb graph si") == ["similar"]
+    assert completed(root, "kb graph similar e") == ["edm"]
+    assert completed(root, "kb graph edges --around dd") == ["ddim", "ddpm"]
+    assert completed(root, "kb status edm rea") == ["reading", "read"]

@@ -1,0 +1,322 @@
+"""`kb` and papis side by side: one command that makes its own environment and collections, and measures both in turns.
+
+    python benchmarks/kb_beside_papis.py                 # 60, 100, 1,000 and 10,000 records: about a quarter of an hour
+    python benchmarks/kb_beside_papis.py --sizes 60 100
+
+Each command is a process of its own, with warm indexes, the two tools in turns.  What is kept is the median of its
+wall-clock seconds and of its CPU seconds (user and system): on a machine that does other work at the same time only
+the latter can be compared.  The figures go to benchmarks/results/kb.yaml and the tables to docs/kb-speed.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from kb_tools import __version__
+from kb_tools.records.layout import dump, dump_topics
+from kb_tools.records.schema import schemas
+
+PROJECT = Path(__file__).resolve().parents[1]
+RESULTS = PROJECT / "benchmarks" / "results" / "kb.yaml"
+PAGE = PROJECT / "docs" / "kb-speed.md"
+PEER = "papis==0.16.1"
+SIZES = (60, 100, 1_000, 10_000)
+BARS = {  # seconds of wall clock, by task and number of records
+    "start": dict.fromkeys(SIZES, 0.060),
+    "list with columns": {60: 0.150, 1_000: 0.200, 10_000: 0.250},
+    "search": {60: 0.150, 1_000: 0.200, 10_000: 0.250},
+    "check": {60: 0.5, 1_000: 3.0},
+}
+WORDS = [
+    "diffusion",
+    "score",
+    "noise",
+    "sampling",
+    "latent",
+    "guidance",
+    "transport",
+    "flow",
+    "image",
+    "text",
+    "video",
+    "audio",
+    "control",
+    "editing",
+    "training",
+    "network",
+    "likelihood",
+    "bound",
+    "step",
+    "schedule",
+    "solver",
+    "distillation",
+    "consistency",
+    "attention",
+    "variance",
+    "reverse",
+    "process",
+    "model",
+]
+QUIET = 0.010  # CPU seconds of `python -c pass` on this kind of machine with nothing else running
+RARE = "wasserstein"  # stands in every hundredth title
+
+
+class Task(NamedTuple):
+    """One thing to do with either tool: makers of the command lines.  before: done each time, unmeasured."""
+
+    name: str
+    kb: Callable[[], list[str]]
+    papis: Callable[[], list[str]]
+    before: Callable[[], None] = lambda: None
+
+
+class Spent(NamedTuple):
+    """Seconds that one process took."""
+
+    wall: float
+    cpu: float
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), metavar="N")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each command (3 at 10,000 records)")
+    options = parser.parse_args()
+    papis = _environment(PROJECT / "build" / "benchmarks" / "papis")
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="kb-benchmark-") as folder:
+        for size in options.sizes:
+            rows += _measure(Path(folder) / str(size), size, papis, options.rounds if size < 10_000 else 3)
+    report = {
+        "schema_version": 1,
+        "measured": date.today().isoformat(),
+        "kb": __version__,
+        "papis": PEER.partition("==")[2],
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "load_after": [round(value, 1) for value in os.getloadavg()],
+        "rows": rows,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(yaml.safe_dump(report, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    PAGE.write_text(_page(report), encoding="utf-8")
+    print(_page(report))
+    return 0
+
+
+def _environment(folder: Path) -> Path:
+    """The papis of an environment of its own, made if it is not there."""
+    command = folder / "bin" / "papis"
+    if not command.exists():
+        print(f"installing {PEER} into {folder.relative_to(PROJECT)} ...", file=sys.stderr)
+        venv.create(folder, with_pip=True, clear=True)
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        subprocess.run([*pip, PEER], check=True)
+    return command
+
+
+def _tasks(root: Path, papis: Path, size: int) -> list[Task]:
+    own = str(Path(sys.executable).with_name("kb"))
+    kb, peer = [own, "-C", str(root)], [str(papis), "-l", "work"]
+    new = iter(range(10_000, 99_999))
+    every = "{doc[year]} {doc[ref]} {doc[title]}"
+    middle = f"work-{size // 2}"
+
+    def added_by_papis() -> list[str]:
+        number = next(new)
+        facts = [("title", f"A new work {number}"), ("author", "Lovelace, Ada"), ("eprint", f"2601.{number}")]
+        return [*peer, "add", "--batch", *(word for pair in facts for word in ("--set", *pair))]
+
+    def forget() -> None:
+        shutil.rmtree(root / ".kb", ignore_errors=True)
+
+    return [
+        Task(
+            "(Python alone)",
+            lambda: [sys.executable, "-c", "pass"],
+            lambda: [str(papis.with_name("python")), "-c", "pass"],
+        ),
+        Task("start", lambda: [own, "--version"], lambda: [str(papis), "--version"]),
+        Task("list with columns", lambda: [*kb, "list"], lambda: [*peer, "list", "--all", "--format", every]),
+        Task("search", lambda: [*kb, "search", RARE], lambda: [*peer, "list", "--all", "--format", every, RARE]),
+        Task("show", lambda: [*kb, "show", middle], lambda: [*peer, "export", "--format", "yaml", f"ref:{middle}"]),
+        Task("export, BibTeX", lambda: [*kb, "export"], lambda: [*peer, "export", "--all", "--format", "bibtex"]),
+        Task(
+            "export, JSON",
+            lambda: [*kb, "export", "--format", "json"],
+            lambda: [*peer, "export", "--all", "--format", "json"],
+        ),
+        Task("add", lambda: [*kb, "add", "--offline", f"2601.{next(new)}"], added_by_papis),
+        Task("check", lambda: [*kb, "check"], lambda: [*peer, "doctor", "--all"]),
+        Task("index from nothing", lambda: [*kb, "list", "--wr", "3"], lambda: [*peer, "cache", "reset"], forget),
+    ]
+
+
+def _measure(folder: Path, size: int, papis: Path, rounds: int) -> list[dict]:
+    """One row per task: medians of both tools."""
+    print(f"{size} records", file=sys.stderr)
+    root, library = folder / "kb", folder / "papis" / "library"
+    _write_collections(root, library, size)
+    environment = {
+        **os.environ,
+        "XDG_CONFIG_HOME": str(folder / "papis" / "config"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    rows = []
+    for task in _tasks(root, papis, size):
+        if not rows:  # both tools have their index, and all files were read once
+            _run([str(papis), "-l", "work", "list", "ref:work-0"], environment)
+            _run([str(Path(sys.executable).with_name("kb")), "-C", str(root), "list"], environment)
+        spent: dict[str, list[Spent]] = {"kb": [], "papis": []}
+        for _ in range(rounds):
+            task.before()
+            spent["kb"].append(_run(task.kb(), environment))
+            spent["papis"].append(_run(task.papis(), environment))
+        row: dict = {"records": size, "task": task.name, "runs": rounds}
+        for tool, seconds in spent.items():
+            row[f"{tool}_wall"] = round(statistics.median(one.wall for one in seconds), 4)
+            row[f"{tool}_cpu"] = round(statistics.median(one.cpu for one in seconds), 4)
+        row["bar"] = BARS.get(task.name, {}).get(size)
+        rows.append(row)
+        print("  ", row, file=sys.stderr)
+    return rows
+
+
+def _run(command: Sequence[str], environment: dict[str, str]) -> Spent:
+    """Run one process to its end.  Its output goes where a pipe would take it; a failure ends the benchmark."""
+    with tempfile.TemporaryFile() as talk:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=talk)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
+        process.returncode = code = os.waitstatus_to_exitcode(status)
+        findings = "check" in command or "doctor" in command
+        if code and not (findings and code == 1):
+            talk.seek(0)
+            raise SystemExit(f"{' '.join(command)} ended with {code}:\n{talk.read().decode()[-2000:]}")
+    return Spent(wall, usage.ru_utime + usage.ru_stime)
+
+
+def _write_collections(root: Path, library: Path, size: int) -> None:
+    """The same made-up works for both: a title, three authors, a summary, an abstract of 150 words."""
+    chance = random.Random(size)
+    papers = root / "papers"
+    (papers / "resources").mkdir(parents=True)
+    (root / "mkdocs.yml").write_text("site_name: benchmark\n")
+    topics = {f"topic-{number}": {"title": f"Topic {number}", "summary": "A topic."} for number in range(20)}
+    (papers / "topics.yaml").write_text(dump_topics(topics))
+    for name, text in schemas().items():
+        (papers / name).write_text(text)
+    config = library.parent / "config" / "papis" / "config"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"[settings]\ndefault-library = work\n\n[work]\ndir = {library}\n")
+    for number in range(size):
+        words = [chance.choice(WORDS) for _ in range(6)] + ([RARE] if number % 100 == 50 else [])
+        title = f"{' '.join(words).capitalize()} {number}"
+        authors = [f"{chance.choice('ABCDEFGH')}. {chance.choice(WORDS).capitalize()}son" for _ in range(3)]
+        abstract = " ".join(chance.choice(WORDS) for _ in range(150)).capitalize() + "."
+        year, arxiv = 2015 + number % 11, f"{1501 + number // 99_999:04}.{number + 1:05}"
+        earlier = [f"work-{chance.randrange(number)}" for _ in range(min(number, 2))]
+        record = {
+            "id": f"work-{number}",
+            "kind": "paper",
+            "title": title,
+            "authors": list(dict.fromkeys(authors)),
+            "year": year,
+            "arxiv": arxiv,
+            "topics": [f"topic-{number % 20}"],
+            "worth_reading": 1 + number % 3,
+            "worth_reading_by": "editors",
+            "status": "unread",
+            "summary": "It does one thing.\nIt shows that it does it.",
+            "abstract": abstract,
+            "builds_on": sorted(set(earlier)),
+        }
+        (papers / f"work-{number}.yaml").write_text(dump(record), encoding="utf-8")
+        folder = library / f"work-{number}"
+        folder.mkdir(parents=True)
+        info = {
+            "papis_id": f"{number:032x}",
+            "ref": f"work-{number}",
+            "type": "article",
+            "title": title,
+            "author": " and ".join(authors),
+            "author_list": [{"given": name.split()[0], "family": name.split()[1]} for name in authors],
+            "year": year,
+            "eprint": arxiv,
+            "tags": [f"topic-{number % 20}"],
+            "abstract": abstract,
+        }
+        (folder / "info.yaml").write_text(yaml.safe_dump(info, allow_unicode=True), encoding="utf-8")
+
+
+def _page(report: dict) -> str:
+    """The results as Markdown."""
+    alone = statistics.median(row["kb_cpu"] for row in report["rows"] if row["task"] == "(Python alone)")
+    slower = alone / QUIET
+    lines = [
+        "# How fast `kb` is, beside papis",
+        "",
+        "Written by `python benchmarks/kb_beside_papis.py`, which makes an environment for papis and the collections,",
+        "and measures both tools in turns, each command as a process of its own. Medians of seconds: wall clock / CPU",
+        "(user and system).",
+        "",
+        f"Measured {report['measured']}: kb {report['kb']}, papis {report['papis']} (its default index), Python "
+        f"{report['python']}, {report['cores']} cores, load {report['load_after'][0]} at the end.",
+        "",
+        "The machine did other work all the time, so the wall clock says little. CPU seconds can be compared between",
+        "the two tools; they too are longer than on a quiet machine: starting Python alone took",
+        f"{1000 * alone:.0f} ms of CPU, against {1000 * QUIET:.0f} ms when nothing else ran. The last column holds the",
+        f"bar for `kb` against its CPU seconds divided by that ratio ({slower:.1f}): an estimate, not a measurement.",
+    ]
+    for size in dict.fromkeys(row["records"] for row in report["rows"]):
+        lines += [
+            "",
+            f"## {size:,} records",
+            "",
+            "| | kb | papis | papis / kb, CPU | bar: estimate |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [_line(row, slower) for row in report["rows"] if row["records"] == size]
+    lines += [
+        "",
+        "What is compared: `kb list` with six columns and `papis list --all --format` with three; `kb search` and",
+        "`papis list` for a word in every hundredth title; `kb show` and `papis export --format yaml` of one record;",
+        "`kb add --offline` and `papis add --batch --set`, neither of which asks a server; `kb check` (files, model,",
+        "layout, edges, cycles, names) and `papis doctor --all` (its default checks, which look at less). *Index from",
+        "nothing* is the first list after the derived index was deleted, and `papis cache reset`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _line(row: dict, slower: float) -> str:
+    """One row of a table."""
+    figures = [f"{_seconds(row[f'{tool}_wall'])} / {_seconds(row[f'{tool}_cpu'])}" for tool in ("kb", "papis")]
+    bar = "" if row["bar"] is None else f"{row['bar']:g}: {row['kb_cpu'] / slower:.3f}"
+    return f"| {row['task']} | {figures[0]} | {figures[1]} | {row['papis_cpu'] / row['kb_cpu']:.1f} | {bar} |"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -98,7 +98,7 @@ def schedule(steps: int = 18, sigma_min: float = 0.002, sigma_max: float = 80.0,
         raise ValueError(f"want 0 < sigma_min < sigma_max and rho > 0, not {sigma_min}, {sigma_max} and {rho}")
     fraction = torch.arange(steps, dtype=torch.float64) / max(steps - 1, 1)
     high, low = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
-    sigmas = ((high + fraction * (low - high)) ** rho).clamp_max(sigma_max)  # Eq. 5
+    sigmas = ((high + fraction * (low - high)) ** rho).clamp(sigma_min, sigma_max)  # Eq. 5
     return torch.cat([sigmas, sigmas.new_zeros(1)])
 
 
@@ -299,19 +299,13 @@ def loss_by_level(model: Model, y: Tensor, sigmas: Tensor, sigma_data: float, se
     return [loss(model, y, sigma_data=sigma_data, **level, noise=Noise(seed)).item() for level in levels]
 
 
-def paths(sigma_max: float = 2.5) -> Tensor:
-    """Fine solutions of the ODE for data on two points, -1 and 1, from evenly spaced starts.  Returns (101, 16)."""
-    start = torch.linspace(-3, 3, 16, dtype=torch.float64)[:, None]
-    sigmas = schedule(100, 0.002, sigma_max, 3.0)
-    states = trajectory(lambda x, sigma: torch.tanh(x / sigma[:, None] ** 2), start, sigmas)
-    return torch.cat([start, *states], dim=1).T
-
-
 def draw_paths() -> Tensor:
-    """The same solutions in three choices of time and scale (Figure 3)."""
+    """The ODE for data on two points, -1 and 1, in three choices of time and scale (Figure 3)."""
     from implementations.common.pictures import beside, curves
 
-    x, sigma = paths(), schedule(100, 0.002, 2.5, 3.0)[:, None]
+    start, sigmas = torch.linspace(-3, 3, 16, dtype=torch.float64)[:, None], schedule(100, 0.002, 2.5, 3.0)
+    states = trajectory(lambda x, sigma: torch.tanh(x / column(sigma, x) ** 2), start, sigmas)
+    x, sigma = torch.cat([start, *states], dim=1).T, sigmas[:, None]
     choices = {
         "VP: scaled": ((1 + sigma**2).log() / 2, x / (1 + sigma**2).sqrt()),
         "VE: time is sigma^2": (sigma**2, x),

@@ -30,9 +30,10 @@ import resource
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -58,12 +59,15 @@ class MutantError(ValueError):
 
 @dataclass(frozen=True)
 class Plan:
-    """One module and what is to be planted in it.  unreached, equivalent: name -> reason."""
+    """One module and what is to be planted in it.  unreached, equivalent: name -> reason.
+
+    planted: name -> line and what makes the tree; a thousand trees at once would weigh down every fork.
+    """
 
     method: str
     path: Path
     tests: tuple[Path, ...]
-    planted: dict[str, tuple[int, ast.Module]]
+    planted: dict[str, tuple[int, Callable[[], ast.Module]]]
     equivalent: dict[str, str]
     unreached: dict[str, str]
     key: str
@@ -93,7 +97,7 @@ def plan(method: str, root: Path = ROOT) -> Plan:
     source = path.read_text(encoding="utf-8")
     tree = ast.parse(source)
     unreached = {"demo": "judged by its claims", **_steering("unreached", method, root, {})}
-    planted = {m.id: (m.line, m.plant(tree)) for m in mutants(tree, frozenset(unreached))}
+    planted = {m.id: (m.line, partial(m.plant, tree)) for m in mutants(tree, frozenset(unreached))}
     planted |= dict(_pitfalls(method, source, root))
     equivalent = {row["mutant"]: row["reason"] for row in _steering("equivalent_mutants", method, root, [])}
     gone = [name for name in equivalent if name not in planted]
@@ -110,14 +114,14 @@ def every(root: Path = ROOT) -> list[str]:
     return found + [module for module in ALSO if locate(f"{PACKAGE}.{module}", root)]
 
 
-def _pitfalls(method: str, source: str, root: Path) -> Iterator[tuple[str, tuple[int, ast.Module]]]:
+def _pitfalls(method: str, source: str, root: Path) -> Iterator[tuple[str, tuple[int, Callable[[], ast.Module]]]]:
     for pitfall in _steering("pitfalls", method, root, []):
         name, old = f"pitfall: {pitfall['name']}", pitfall["replace"]
         if source.count(old) != 1:
             times = f"occurs {source.count(old)} times in {method}.py, not once"
             raise MutantError(f"pitfalls.yaml, {method}, {pitfall['name']}: {old!r} {times}")
         line = source[: source.index(old)].count("\n") + 1
-        yield name, (line, ast.parse(source.replace(old, pitfall["by"])))
+        yield name, (line, partial(ast.parse, source.replace(old, pitfall["by"])))
 
 
 def _steering(name: str, method: str, root: Path, default: Any) -> Any:
@@ -201,7 +205,20 @@ def _start(job: Plan, tree: ast.Module | None, limits: Limits, root: Path) -> tu
     if tree is not None:
         sys.meta_path.insert(0, _Planted(f"{PACKAGE}.{job.method}", job.path, tree))
     witness = _Witness()
-    options = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--rootdir", str(root)]
+    # Plugins and the rewriting of assert statements, which only explains a failure, would cost more than the tests.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    options = [
+        "-x",
+        "-q",
+        "-m",
+        "not slow",
+        "-p",
+        "no:cacheprovider",
+        "--assert=plain",
+        "--tb=no",
+        "--rootdir",
+        str(root),
+    ]
     code = pytest.main([*options, *map(str, job.tests)], plugins=[witness])
     loaded = sorted(n for n in sys.modules if n.split(".")[0] not in (PACKAGE, "tests", "conftest", "__main__"))
     report = {"code": int(code), "passed": witness.passed, "failed": witness.failed}
@@ -263,7 +280,7 @@ def run(
         while waiting or running:
             while waiting and len(running) < jobs:
                 name = waiting.pop()
-                pid, notes = _start(job, job.planted[name][1], allowed, root)
+                pid, notes = _start(job, job.planted[name][1](), allowed, root)
                 running[pid] = name, notes
             pid, status, usage = os.wait4(-1, 0)
             name, notes = running.pop(pid)

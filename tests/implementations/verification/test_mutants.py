@@ -199,10 +199,10 @@ def test_pitfalls_and_unreached_functions_steer_the_plan(project, steering):
     steering("unreached.yaml", "toy: {count: loops}\n")
     job = mutants.plan("toy", project)
     assert not [name for name in job.planted if name.startswith("count")]
-    line, tree = job.planted["pitfall: double"]
+    line, plant = job.planted["pitfall: double"]
     assert line == 6
     space: dict = {}
-    exec(compile(tree, "toy.py", "exec"), space)
+    exec(compile(plant(), "toy.py", "exec"), space)
     assert space["half"](4) == 8
 
 

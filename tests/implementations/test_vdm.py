@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from implementations import ddpm, vdm
+from implementations.common.data import Dataset
 from implementations.common.noise import Noise
 from implementations.dpm import GaussianDiffusion, gaussian_kl
 from implementations.verification.impulses import moments
@@ -252,33 +253,32 @@ def gaussian_diffusion_loss(s2, first, last):
 
 
 def by_quadrature(schedule, integrand, n=250):
-    """The integral over t in [0, 1] of slope(t) integrand(gamma(t)), Gauss-Legendre."""
+    """The integral over t in [0, 1] of slope(t) integrand(gamma(t)), Gauss-Legendre; integrand: (n,) to (n,)."""
     node, weight = np.polynomial.legendre.leggauss(n)
     with torch.no_grad():
         gamma, rate = vdm.slope(schedule, torch.from_numpy((node + 1) / 2))
-    return float(sum(w / 2 * r * integrand(g) for w, g, r in zip(weight, gamma, rate.numpy(), strict=True)))
+        return float(torch.from_numpy(weight / 2) @ (rate * integrand(gamma)))
 
 
-@pytest.mark.parametrize("schedule", [vdm.linear(-4, 2), vdm.cosine(-4, 2), bent, scrambled()])
-def test_continuous_loss_is_the_closed_form_under_every_schedule(schedule):
-    """A row (x, eps) at a level has the same error whatever t is; so the mean over rows may be closed too."""
+SCHEDULES = {"linear": vdm.linear(-4, 2), "cosine": vdm.cosine(-4, 2), "bent": bent, "learned": scrambled()}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_continuous_loss_is_the_closed_form_under_every_schedule(name):
     s2 = 0.4
-
-    def risk(gamma):
-        return s2 * math.exp(-gamma) / (1 + s2 * math.exp(-gamma))
-
-    found = by_quadrature(schedule, lambda gamma: 0.5 * risk(float(gamma)))
+    found = by_quadrature(SCHEDULES[name], lambda gamma: 0.5 * s2 / (s2 + gamma.exp()))
     assert found == pytest.approx(gaussian_diffusion_loss(s2, -4, 2), rel=1e-9)
 
 
-@pytest.mark.parametrize("schedule", [vdm.linear(-4, 2), vdm.cosine(-4, 2), scrambled()])
-def test_even_one_rows_loss_is_the_same_under_every_schedule_with_any_network(schedule):
-    x, eps = draws(1, 2, seed=1), draws(1, 2, seed=2)
+@pytest.mark.parametrize("name", ["linear", "cosine", "learned"])
+def test_even_one_rows_loss_is_the_same_under_every_schedule_with_any_network(name):
+    """A row (x, eps) has the same error at a level, whatever t the level comes at."""
+    x, eps = draws(1, 2, seed=1).expand(250, 2), draws(1, 2, seed=2).expand(250, 2)
 
     def half(gamma):
-        return 0.5 * float(vdm.squared_error(lively, x, gamma[None], eps))
+        return 0.5 * vdm.squared_error(lively, x, gamma, eps)
 
-    assert by_quadrature(schedule, half) == pytest.approx(by_quadrature(bent, half), rel=1e-7)
+    assert by_quadrature(SCHEDULES[name], half) == pytest.approx(by_quadrature(bent, half), rel=1e-7)
     assert by_quadrature(vdm.linear(-4, 1.8), half) != pytest.approx(by_quadrature(bent, half), rel=1e-3)
 
 
@@ -393,7 +393,7 @@ def test_bound_with_the_exact_denoiser_is_the_entropy():
     values = torch.tensor([[-1.0], [0.0], [1.0]], dtype=F64)
     law, entropy = GaussianMixture(p, values, torch.zeros(3)), -float((p * p.log()).sum())
     schedule = vdm.linear(-8.0, 8.0)
-    found = by_quadrature(schedule, lambda gamma: 0.5 * law.eps_risk(*(float(v) for v in _levels(gamma))), n=60)
+    found = by_quadrature(schedule, lambda gamma: 0.5 * risks(law, gamma), n=60)
     gamma_0, gamma_1 = schedule(torch.tensor([0.0, 1.0], dtype=F64))
     prior = float(p @ vdm.prior_loss(values, gamma_1))
     reconstruction = float(vdm.reconstruction_loss(values.expand(3, 50), gamma_0, 3, noise=Noise(0)).max())
@@ -403,8 +403,10 @@ def test_bound_with_the_exact_denoiser_is_the_entropy():
     assert found + prior == pytest.approx(entropy, abs=1e-8)
 
 
-def _levels(gamma):
-    return (-gamma).sigmoid().sqrt(), gamma.sigmoid().sqrt()
+def risks(law, gamma):
+    """The least squared error of the noise at each level: (n,)."""
+    levels = zip((-gamma).sigmoid().sqrt().tolist(), gamma.sigmoid().sqrt().tolist(), strict=True)
+    return torch.tensor([law.eps_risk(alpha, sigma) for alpha, sigma in levels], dtype=F64)
 
 
 # T1: the training loss, and its one backward pass
@@ -573,3 +575,47 @@ def test_data_outside_their_range_are_refused():
     with pytest.raises(ValueError, match="at least 2 levels"):
         vdm.log_decoder(torch.zeros(1, 1), gamma_0, 1)
     assert vdm.log_decoder(torch.zeros(1, 1), gamma_0, 2).shape == (1, 1, 2)
+
+
+# What the demo's claims stand on
+
+
+def test_exact_diffusion_loss_is_the_integral_of_the_bayes_risk():
+    law = GaussianMixture([0.3, 0.7], [[-1.0], [0.5]], torch.zeros(2))
+
+    def half(gamma):
+        return 0.5 * risks(law, gamma) / math.log(2)
+
+    assert vdm.exact_diffusion_loss(law, bent, nodes=20) == pytest.approx(by_quadrature(bent, half, n=20), rel=1e-9)
+    t = torch.arange(1, 6, dtype=F64) / 5
+    steps = ((bent(t) - bent(t - 0.2)).exp() - 1) @ half(bent(t))
+    assert vdm.exact_diffusion_loss(law, bent, T=5) == pytest.approx(float(steps), rel=1e-9)
+
+
+def images(x, levels=17):
+    return Dataset("by hand", x, None, x, None, levels, (-1.0, 1.0))
+
+
+def test_pixel_law_is_the_histogram():
+    law = vdm.pixel_law(images(torch.tensor([-1.0, -1.0, 0.5, -1.0]).view(2, 1, 1, 2)))
+    torch.testing.assert_close(law.weights, torch.tensor([0.75, 0.25], dtype=F64))
+    torch.testing.assert_close(law.means, torch.tensor([[-1.0], [0.5]], dtype=F64))
+    assert float(law.covs.abs().max()) == 0
+
+
+def test_data_without_grey_levels_are_refused():
+    assert vdm.levels_of(images(torch.zeros(3, 1, 2, 2))) == 17
+    for data in (images(torch.zeros(3, 1, 2, 2), None), images(torch.zeros(3, 2))):
+        with pytest.raises(ValueError, match="images of equally spaced grey levels, which 'by hand' are not"):
+            vdm.levels_of(data)
+
+
+# T8: the claims
+
+
+@pytest.mark.slow
+def test_demo_at_its_budget_holds_its_claims():
+    result = vdm.demo()
+    assert [claim.name for claim in result.claims if not claim.holds] == []
+    assert result.samples.shape == (64, 1, 8, 8)
+    assert set(result.samples.unique().tolist()) <= {k / 8 - 1 for k in range(17)}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
 from kb_tools.graph import Edge, Linked
+from kb_tools.placing import Place, Plan, curve, plan
 
 Nodes = Mapping[str, Linked]
 
 _SIGNS = {"unread": "", "reading": "…", "read": "✓", "skipped": "–"}
 _FILLS = {"unread": "#ffffff", "reading": "#ffe9a8", "read": "#bfe3c4", "skipped": "#e4e4e4"}
-_ROW, _COLUMN, _LEFT, _TOP = 34, 150, 150, 40
 
 
 def as_json(nodes: Nodes, links: Sequence[Edge]) -> str:
@@ -64,47 +64,90 @@ def as_graphml(nodes: Nodes, links: Sequence[Edge]) -> str:
     return "\n".join(nx.generate_graphml(graph)) + "\n"
 
 
+# What a picture needs to be read by itself; a page that holds one has its own colours for the same classes.
+_STYLE = """
+svg{font:500 11px Inter,system-ui,sans-serif;background:#fff;color:#17212b}text{fill:currentColor}
+.lane rect{fill:#f3f6f6}.lane:nth-of-type(even) rect{fill:#fff}.lane text,.year{fill:#5f6b78}
+.e{fill:none;stroke:#6b7a86;stroke-width:1.2;marker-end:url(#tip)}
+.e.cites,.e.about{stroke-dasharray:3 3;opacity:.6}#tip path{fill:#6b7a86}
+.n rect{fill:#fff;stroke:#17212b}.n.w3 rect{stroke-width:2}.n.read rect{fill:#bfe3c4}.n.reading rect{fill:#ffe9a8}
+.n.skipped rect{fill:#e4e4e4}.n[aria-current] rect{fill:#fbeadd;stroke:#a34a12}
+"""
+TIP = (
+    '<defs><marker id="tip" viewBox="0 0 6 6" refX="5" refY="3" markerWidth="6" markerHeight="6" orient="auto">'
+    '<path d="M0 0 6 3 0 6z"/></marker></defs>'
+)
+
+
 def as_svg(nodes: Nodes, links: Sequence[Edge]) -> str:
     """A picture: years from left to right, a lane for each first topic, arrows from what is read first.
 
     Size is worth, fill and sign are the reading status; every node is a link to its record's page and has a title.
     """
-    years = sorted({node.year or 0 for node in nodes.values()})
-    lanes = sorted({_lane(node) for node in nodes.values()})
-    cells: dict[tuple[str, int], list[str]] = {}
-    for ident in sorted(nodes):
-        cells.setdefault((_lane(nodes[ident]), nodes[ident].year or 0), []).append(ident)
-    heights = [max(len(cells.get((lane, year), [])) for year in years) for lane in lanes]
-    tops = [_TOP + _ROW * sum(heights[:number]) for number in range(len(lanes))]
-    places = {
-        ident: (_LEFT + _COLUMN * years.index(year) + _COLUMN // 2, tops[lanes.index(lane)] + _ROW * row + _ROW // 2)
-        for (lane, year), idents in cells.items()
-        for row, ident in enumerate(idents)
-    }
-    width, height = _LEFT + _COLUMN * len(years), _TOP + _ROW * sum(heights)
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" font-family="sans-serif"'
-        ' font-size="11">',
-        "<title>Papers by year and topic; arrows lead from what is read first</title>",
-        '<defs><marker id="tip" viewBox="0 0 6 6" refX="6" refY="3" markerWidth="6" markerHeight="6" orient="auto">'
-        '<path d="M0 0 6 3 0 6z"/></marker></defs>',
+    names = {ident: _short(ident) for ident in nodes}
+    lanes = sorted({topic for node in nodes.values() for topic in node.topics[:1]})
+    titles = {lane: escape(lane) for lane in lanes} | {"": "no topic"}
+    chart = plan(nodes, links, names, lanes)
+    body = [
+        chart_node(node, chart.places[i], escape(names[i]), href=f"papers/{escape(i)}/", title=escape(_titled(node)))
+        for i, node in sorted(nodes.items())
     ]
-    for number, (lane, top) in enumerate(zip(lanes, tops, strict=True)):
-        shade = "#f4f6f8" if number % 2 else "#ffffff"
-        lines.append(f'<rect x="0" y="{top}" width="{width}" height="{_ROW * heights[number]}" fill="{shade}"/>')
-        lines.append(f'<text x="8" y="{top + 20}" font-weight="bold">{escape(lane)}</text>')
-    for number, year in enumerate(years):
-        middle = _LEFT + _COLUMN * number + _COLUMN // 2
-        lines.append(f'<text x="{middle}" y="20" text-anchor="middle">{year or "no year"}</text>')
-    for edge in links:
-        (x1, y1), (x2, y2) = places[edge.target], places[edge.source]
-        bend = max(abs(x2 - x1) // 2, 30)
-        dashed = "" if edge.kind == "builds_on" else ' stroke-dasharray="3 3" opacity=".5"'
-        path = f"M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
-        lines.append(f'<path d="{path}" fill="none" stroke="#555" marker-end="url(#tip)"{dashed}/>')
-    for ident, (x, y) in sorted(places.items()):
-        lines += _svg_node(ident, nodes[ident], x, y)
-    return "\n".join([*lines, "</svg>", ""])
+    return alone(chart, [*chart_frame(chart, titles), *chart_edges(chart, links), *body])
+
+
+def alone(chart: Plan, body: Iterable[str]) -> str:
+    """A file of its own with what the other functions gave."""
+    return "\n".join([chart_head(chart), f"<style>{_STYLE}</style>", *body, "</svg>", ""])
+
+
+def chart_head(chart: Plan, extra: str = "") -> str:
+    """The start of a picture; `extra` is written among its attributes."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {chart.width} {chart.height}"'
+        f' width="{chart.width}" height="{chart.height}"{extra}>'
+    )
+
+
+def chart_frame(chart: Plan, titles: Mapping[str, str]) -> list[str]:
+    """Arrowhead, lanes with their titles (lane -> HTML; lanes without one are not drawn), and years."""
+    lines = [
+        TIP,
+        *(
+            f'<g class="lane"><rect y="{lane.top}" width="{chart.width}" height="{lane.height}"/>'
+            f'<text x="8" y="{lane.top + 14}">{titles[lane.name]}</text></g>'
+            for lane in chart.lanes
+            if lane.name in titles
+        ),
+    ]
+    lines += [f'<text class="year" x="{year.x}" y="16">{year.year or "no year"}</text>' for year in chart.years]
+    return lines
+
+
+def chart_edges(chart: Plan, links: Sequence[Edge]) -> list[str]:
+    """An arrow for each edge, from what is read first (or cited) to what builds on it."""
+    return [
+        f'<path class="e{"" if edge.kind == "builds_on" else f" {edge.kind}"}"'
+        f' d="{curve(chart.places[edge.target], chart.places[edge.source])}"/>'
+        for edge in links
+    ]
+
+
+def chart_node(node: Linked, place: Place, name: str, *, href: str, title: str, extra: str = "") -> str:
+    """A link with a box, a sign for its status and a name; all strings are HTML.
+
+    title: what is shown on hovering.  extra: more attributes of the link.
+    """
+    worth = f" w{node.worth_reading}" if node.worth_reading else ""
+    return (
+        f'<a href="{href}" class="n{worth} {escape(node.status)}"{extra}><title>{title}</title>'
+        f'<rect x="{place.x}" y="{place.y}" width="{place.width}" height="{place.height}" rx="{place.height // 2}"/>'
+        f'<text x="{place.x + 8}" y="{place.middle + 4}">{_SIGNS.get(node.status) or "○"}</text>'
+        f'<text x="{place.x + 21}" y="{place.middle + 4}">{name}</text></a>'
+    )
+
+
+def _titled(node: Linked) -> str:
+    return f"{node.title} ({node.year or 'no year'}, {node.status})"
 
 
 FORMATS: dict[str, Callable[[Nodes, Sequence[Edge]], str]] = {
@@ -116,17 +159,6 @@ FORMATS: dict[str, Callable[[Nodes, Sequence[Edge]], str]] = {
 }
 
 
-def _svg_node(ident: str, node: Linked, x: int, y: int) -> list[str]:
-    half_width, half_height = 50 + 5 * (node.worth_reading or 0), 9 + (node.worth_reading or 0)
-    box = f'x="{x - half_width}" y="{y - half_height}" width="{2 * half_width}" height="{2 * half_height}" rx="4"'
-    title = escape(f"{node.title} ({node.year or 'no year'}, {node.status})")
-    return [
-        f'<a href="papers/{ident}/"><title>{title}</title>',
-        f'<rect {box} fill="{_fill(node)}" stroke="#222"/>',
-        f'<text x="{x}" y="{y + 4}" text-anchor="middle">{escape(_label(_short(ident), node))}</text></a>',
-    ]
-
-
 def _facts(node: Linked) -> dict[str, str | int | None]:
     return {
         "title": node.title,
@@ -136,10 +168,6 @@ def _facts(node: Linked) -> dict[str, str | int | None]:
         "worth_reading": node.worth_reading,
         "status": node.status,
     }
-
-
-def _lane(node: Linked) -> str:
-    return node.topics[0] if node.topics else "no topic"
 
 
 def _label(ident: str, node: Linked) -> str:

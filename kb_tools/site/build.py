@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
-import tempfile
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from jinja2 import Environment
+
 from kb_tools.errors import KbError
-from kb_tools.site.knowledge import CollectionLike, gather
+from kb_tools.site.generator import NOT_FOUND, Generator
+from kb_tools.site.knowledge import CollectionLike, Method, gather
+from kb_tools.site.markup import environment
 from kb_tools.site.pages import render
 from kb_tools.site.writing import read_tree, write_if_changed, write_tree
 
-STAMP = "site.stamp"
+STAMPS = "site.json"
 
 
 @dataclass
@@ -38,57 +40,93 @@ def build(collection: CollectionLike, out: Path, *, strict: bool = True) -> Repo
     Errors: KbError when something cannot be shown and `strict`, when site/ is not there, or when mkdocs refuses.
     With strict=False the problems are in the report and the rest is built.
     """
-    start = time.perf_counter()
-    hand = collection.root / "site"
-    if not (hand / "templates").is_dir():
-        raise KbError(f"{hand}: no templates to build from", hint="run in a clone of the project, or give --root")
-    knowledge = gather(collection, out / "runs")
-    files = render(knowledge, hand)
-    if knowledge.problems and strict:
-        raise KbError("the site cannot show all of the records:\n  " + "\n  ".join(knowledge.problems))
-    report = Report(problems=knowledge.problems, site=out / "site")
-    written, removed = write_tree(out / "docs", files)
-    report.written = [f"docs/{name}" for name in written]
-    report.removed = [f"docs/{name}" for name in removed]
-    report.pages = sum(name.endswith(".md") for name in files)
-    config = collection.root / "mkdocs.yml"
-    stamp = _stamp(files, hand / "theme", config)
-    stamped = out / STAMP
-    if not (stamped.is_file() and stamped.read_text() == stamp and (out / "site" / "index.html").is_file()):
-        site_written, site_removed = _mkdocs(config, out)
-        report.written += [f"site/{name}" for name in site_written]
-        report.removed += [f"site/{name}" for name in site_removed]
-        write_if_changed(stamped, stamp.encode())
-    report.seconds = time.perf_counter() - start
-    return report
+    return Builder(collection, out).build(strict=strict)
 
 
-def _stamp(files: Mapping[str, bytes], theme: Path, config: Path) -> str:
-    """Hash of all that mkdocs reads, and of the versions that read it."""
+class Builder:
+    """Builds a collection again and again; what does not change between two builds is set up once."""
+
+    def __init__(self, collection: CollectionLike, out: Path) -> None:
+        self._collection, self._out = collection, out
+        self._generator: Generator | None = None
+        self._frame = ""
+        self._templates: Environment | None = None
+        self._methods: dict[str, Method] = {}
+
+    def build(self, *, strict: bool = True) -> Report:
+        """As the function of this name."""
+        start = time.perf_counter()
+        collection, out = self._collection, self._out
+        hand = collection.root / "site"
+        if not (hand / "templates").is_dir():
+            raise KbError(f"{hand}: no templates to build from", hint="run in a clone of the project, or give --root")
+        generator = self._ready(collection.root / "mkdocs.yml", hand / "theme")
+        self._templates = self._templates or environment(hand / "templates", out / "cache" / "templates")
+        knowledge = gather(collection, out, self._methods)
+        files = render(knowledge, hand, self._templates, generator.address)
+        if knowledge.problems and strict:
+            raise KbError("the site cannot show all of the records:\n  " + "\n  ".join(knowledge.problems))
+        report = Report(problems=knowledge.problems, site=out / "site")
+        report.pages = sum(name.endswith(".md") for name in files)
+        for folder, tree in (("docs", files), ("site", None)):
+            written, removed = write_tree(out / folder, tree if tree is not None else self._site(generator, files))
+            report.written += [f"{folder}/{name}" for name in written]
+            report.removed += [f"{folder}/{name}" for name in removed]
+        self._remember(files)
+        report.seconds = time.perf_counter() - start
+        return report
+
+    def _ready(self, config: Path, theme: Path) -> Generator:
+        """The generator, anew when what it was made from has changed."""
+        frame = _frame(config, theme)
+        if self._generator is None or frame != self._frame:
+            self._generator = Generator(config, self._out / "docs", self._out / "cache" / "theme")
+            self._frame = frame
+        return self._generator
+
+    def _site(self, generator: Generator, files: Mapping[str, bytes]) -> Mapping[str, bytes | None]:
+        """Every file of the site; None for a page that is as it was."""
+        before = self._before()
+        pages = {name: _digest(data) for name, data in files.items() if name.endswith(".md")}
+        same = {
+            n for n, digest in pages.items() if before.get(n) == digest and (self._out / "site" / _html(n)).is_file()
+        }
+        tree: dict[str, bytes | None] = {name: data for name, data in files.items() if name not in pages}
+        tree |= generator.theme_files()
+        tree |= {_html(name): None for name in same}
+        if len(same) < len(pages) or not (self._out / "site" / NOT_FOUND).is_file():
+            tree |= generator.pages(pages.keys() - same)
+        else:
+            tree[NOT_FOUND] = None
+        return tree
+
+    def _before(self) -> dict[str, str]:
+        """Page -> digest of the Markdown that its HTML was made from; nothing if the frame was another one."""
+        try:
+            stamps = json.loads((self._out / STAMPS).read_text())
+            return stamps["pages"] if stamps["frame"] == self._frame else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def _remember(self, files: Mapping[str, bytes]) -> None:
+        pages = {name: _digest(data) for name, data in files.items() if name.endswith(".md")}
+        write_if_changed(self._out / STAMPS, json.dumps({"frame": self._frame, "pages": pages}).encode())
+
+
+def _html(name: str) -> str:
+    """Name in the site of a Markdown file: a folder of its own, unless it is its folder's index."""
+    stem = name.removesuffix(".md")
+    return f"{stem}.html" if stem.split("/")[-1] == "index" else f"{stem}/index.html"
+
+
+def _frame(config: Path, theme: Path) -> str:
+    """Digest of all that goes into every page: configuration, theme, versions."""
     digest = hashlib.sha256(f"{version('mkdocs')} {version('mkdocs-material')}".encode())
-    for name, data in [*sorted(files.items()), *read_tree(theme).items(), ("mkdocs.yml", config.read_bytes())]:
+    for name, data in [*read_tree(theme).items(), (config.name, config.read_bytes())]:
         digest.update(f"{name}\0{len(data)}\0".encode())
         digest.update(data)
     return digest.hexdigest()
 
 
-def _mkdocs(config: Path, out: Path) -> tuple[list[str], list[str]]:
-    """Run mkdocs into a folder beside the site, then bring the site to the same state."""
-    os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")
-    from mkdocs.commands.build import build as mkdocs_build
-    from mkdocs.config import load_config
-    from mkdocs.exceptions import MkDocsException
-
-    log = logging.getLogger("mkdocs")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".site-") as fresh:
-        try:
-            settings = load_config(str(config), docs_dir=str(out / "docs"), site_dir=fresh)
-            settings.plugins.on_startup(command="build", dirty=False)
-            mkdocs_build(settings)
-        except MkDocsException as error:
-            raise KbError(f"mkdocs could not build the site: {error}") from error
-        finally:
-            log.setLevel(level)
-        return write_tree(out / "site", read_tree(Path(fresh)))
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]

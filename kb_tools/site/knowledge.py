@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from kb_tools.exchange import bibtex
 from kb_tools.order import Step, main_goals, next_papers, reading_order
 from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.records.model import Record, Topic
+from kb_tools.site.proofs import Proofs, read_proofs
 from kb_tools.site.source import MethodSource
 
 
@@ -50,9 +52,12 @@ class Method:
     record: Record
     source: MethodSource
     entries: list[Mapping[str, Any]]
+    code: str
     stale: bool
     samples: list[Sample]
     fresh: list[Sample]
+    signature: str
+    problems: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -83,6 +88,7 @@ class Knowledge:
     topics: dict[str, Topic]
     steps: list[Step]
     methods: dict[str, Method]
+    proofs: Proofs = field(default_factory=Proofs)
     problems: list[str] = field(default_factory=list)
 
     @cached_property
@@ -186,47 +192,74 @@ def name_of(record: Record) -> str:
     return record.aliases[0] if record.aliases else record.title
 
 
-def gather(collection: CollectionLike, runs: Path) -> Knowledge:
-    """Read all there is.  `runs` is where `make run` left fresh samples.  Problems are kept, not raised."""
+def gather(collection: CollectionLike, out: Path, methods: dict[str, Method] | None = None) -> Knowledge:
+    """Read all there is.  Problems are kept, not raised.
+
+    out: the folder built in: `make run` leaves fresh samples there, and highlighted code is kept there.  methods: those
+    of the last time, taken again where nothing under implementations/ has changed; holds those of this time afterwards.
+    """
     records, unreadable = collection.read()
     problems = [str(problem) for problem in unreadable]
     papers = {i: r for i, r in records.items() if r.kind in PAPER_KINDS}
     steps = reading_order(papers)
-    methods = {}
+    before = methods if methods is not None else {}
+    now = _signature([collection.root / "implementations", out / "runs"])
+    found = {}
     for record in papers.values():
         if record.implementation:
-            method = _method(collection.root, record, record.implementation, runs, problems)
-            if method:
-                methods[record.id] = method
-    return Knowledge(collection.root, records, dict(collection.topics()), steps, methods, problems)
+            old = before.get(record.id)
+            if old and old.signature == now and old.record == record:
+                found[record.id] = old
+            elif method := _method(collection.root, record, record.implementation, out, now, problems):
+                found[record.id] = method
+    before.clear()
+    before.update({i: m for i, m in found.items() if not m.problems})
+    proofs = read_proofs(collection.root, problems)
+    return Knowledge(collection.root, records, dict(collection.topics()), steps, found, proofs, problems)
 
 
-def _method(root: Path, record: Record, module: str, runs: Path, problems: list[str]) -> Method | None:
+def _signature(folders: list[Path]) -> str:
+    """Changes with every file under the folders."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.suffix != ".pyc" and path.is_file():
+                seen = path.stat()
+                digest.update(f"{path}\0{seen.st_mtime_ns}\0{seen.st_size}\0".encode())
+    return digest.hexdigest()
+
+
+def _method(root: Path, record: Record, module: str, out: Path, signature: str, problems: list[str]) -> Method | None:
+    mine: list[str] = []
     try:
-        source = MethodSource.read(root, module)
+        source = MethodSource.read(root, module, out / "cache" / "code")
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
         problems.append(f"{record.id}: implementations/{module}.py cannot be shown: {error}")
         return None
     for number in record.equations:
         if number not in source.equations:
-            problems.append(f"{record.id}: no comment '# Eq. {number}' in {source.path}")
+            mine.append(f"{record.id}: no comment '# Eq. {number}' in {source.path}")
     folder = root / "implementations" / "evidence"
     name = module.replace("_", "-")
-    entries, stale = _evidence(root, name, problems)
-    samples = [s for entry in entries for s in _samples(folder, entry, problems)]
-    return Method(record, source, entries, stale, samples, _fresh(runs / name, name, problems))
+    entries, code, stale = _evidence(root, name, module, mine)
+    samples = [s for entry in entries for s in _samples(folder, entry, mine)]
+    fresh = _fresh(out / "runs" / name, name, mine)
+    problems += mine
+    return Method(record, source, entries, code, stale, samples, fresh, signature, tuple(mine))
 
 
-def _evidence(root: Path, slug: str, problems: list[str]) -> tuple[list[Mapping[str, Any]], bool]:
-    """Entries of the evidence, and whether it was recorded on other code than there is now."""
+def _evidence(root: Path, slug: str, module: str, problems: list[str]) -> tuple[list[Mapping[str, Any]], str, bool]:
+    """Entries of the evidence, the digest of the code as it is, and whether it was recorded on other code."""
     from implementations.verification import evidence
+    from implementations.verification.sources import code_hash
 
     try:
-        document = evidence.read(slug, root)
-        return (document["entries"], evidence.stale(slug, root) is not None) if document else ([], False)
+        document, code = evidence.read(slug, root), code_hash(module, root)
+        entries = document["entries"] if document else []
+        return entries, code, any(entry["code"] != code for entry in entries)
     except evidence.EvidenceError as error:
         problems.append(f"{slug}: {error}")
-        return [], False
+        return [], "", False
 
 
 def _samples(folder: Path, entry: Mapping[str, Any], problems: list[str]) -> list[Sample]:

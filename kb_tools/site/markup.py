@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 ALLOWED_SCHEMES = frozenset({"http", "https", "mailto"})
@@ -21,8 +23,11 @@ _ACTIVE = str.maketrans({c: f"&#{ord(c)};" for c in "[]{}\\`*_~!|"})
 
 def text(value: object) -> Markup:
     """`value` as inert text, usable between tags and inside quoted attributes.  Markup passes as it is."""
-    if isinstance(value, Markup):
-        return value
+    return value if isinstance(value, Markup) else _inert(str(value))
+
+
+@lru_cache(maxsize=1 << 15)
+def _inert(value: str) -> Markup:
     return Markup(str(escape(value)).translate(_ACTIVE))  # noqa: S704 - escaped here
 
 
@@ -77,8 +82,9 @@ def prose(value: str, link: Callable[[str], Markup] = text) -> Markup:
     return Markup("").join([*out, link(value[last:])])
 
 
-def environment(templates: Path) -> Environment:
-    """Templates with escaping on, and an error for every name that is not there."""
+def environment(templates: Path, cache: Path) -> Environment:
+    """Templates with escaping on, and an error for every name that is not there.  `cache` keeps them compiled."""
+    cache.mkdir(parents=True, exist_ok=True)
 
     def finalize(value: object) -> object:
         return value if isinstance(value, Markup) else text(value)
@@ -91,21 +97,26 @@ def environment(templates: Path) -> Environment:
         lstrip_blocks=True,
         finalize=finalize,
         keep_trailing_newline=True,
+        bytecode_cache=FileSystemBytecodeCache(str(cache)),
     )
     env.filters.update(prose=prose, sentences=sentences, safe_url=safe_url)
     return env
 
 
-def page(title: str, body: str, *, description: str = "", search: bool = True) -> str:
+def page(title: str, body: str, *, description: str = "", extra: Mapping[str, Any] | None = None) -> str:
     """A Markdown file: front matter and one raw HTML block.
 
+    extra: more front matter: a list of pairs of names and texts, or JSON that is safe inside a <script> element.
     A blank line would end the block for some readers of Markdown, so none is left; templates and highlighted code
     put no meaning into one.
     """
-    meta = [f"title: {plain(title)}", "hide: [navigation, toc]"]
+    meta = [f"title: {plain(title)}"]
     if description:
         meta.append(f"description: {plain(description)}")
-    if not search:
-        meta.append("search: {exclude: true}")
+    for name, value in (extra or {}).items():
+        if isinstance(value, str):
+            meta.append(f"{name}: {json.dumps(value)}")
+        else:
+            meta += [f"{name}:", *(f"- [{plain(key)}, {plain(said)}]" for key, said in value)]
     block = re.sub(r"\n[ \t]*(?=\n)", "", body)
     return "---\n" + "\n".join(meta) + "\n---\n\n" + block.strip() + "\n"

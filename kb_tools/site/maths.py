@@ -8,6 +8,7 @@ not on a list.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from xml.etree import ElementTree
 
 from markupsafe import Markup
@@ -35,6 +36,8 @@ ARGUMENTS = {
     "munderover": 3,
 }
 
+_ROWS = ("math", "msqrt", "mtd", "mstyle", "mpadded", "mphantom")  # they are rows themselves
+
 _GREEK = "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡϴΣΤΥΦΧΨΩ∇αβγδεζηθικλμνξοπρςστυφχψω∂ϵϑϰϕϱϖ"
 _GREEK_BASE = {"bold": 0x1D6A8, "italic": 0x1D6E2, "bold-italic": 0x1D71C}
 _LATIN_BASE = {"bold": 0x1D400, "bold-italic": 0x1D468, "script": 0x1D49C, "double-struck": 0x1D538}
@@ -56,6 +59,7 @@ class MathError(ValueError):
     """A piece of LaTeX that cannot be shown; the message says why."""
 
 
+@lru_cache(maxsize=1 << 12)
 def mathml(tex: str, *, display: bool = True) -> Markup:
     """`tex` as a <math> element that carries the LaTeX as its label.
 
@@ -74,8 +78,11 @@ def mathml(tex: str, *, display: bool = True) -> Markup:
     except (*unparsable, ValueError, LookupError, RecursionError, ElementTree.ParseError) as error:
         raise MathError(f"{type(error).__name__}: {error}") from error
     _tidy(root)
-    root.set("display", "block" if display else "inline")
-    ElementTree.register_namespace("", MATHML)
+    for node in reversed(list(root.iter())):
+        _unwrap(node)
+    for node in root.iter():  # HTML knows its own MathML: no namespace is written
+        node.tag = _name(node)
+    root.attrib = {"display": "block"} if display else {}
     return Markup(ElementTree.tostring(root, encoding="unicode", short_empty_elements=False))  # noqa: S704
 
 
@@ -93,9 +100,23 @@ def alphabet(char: str, variant: str) -> str:
     return char
 
 
+def _name(node: ElementTree.Element) -> str:
+    return node.tag.removeprefix(f"{{{MATHML}}}")
+
+
+def _unwrap(node: ElementTree.Element) -> None:
+    """Takes out the <mrow>s that group nothing: those around one element, and those alone in an element of its kind."""
+    for place, child in enumerate(node):
+        while _name(child) == "mrow" and len(child) == 1 and not child.attrib:
+            child = child[0]
+        node[place] = child
+    if len(node) == 1 and _name(node) in _ROWS and _name(node[0]) == "mrow" and not node[0].attrib:
+        node[:] = list(node[0])
+
+
 def _tidy(root: ElementTree.Element) -> None:
     for node in root.iter():
-        name = node.tag.removeprefix(f"{{{MATHML}}}")
+        name = _name(node)
         if len(node) != ARGUMENTS.get(name, len(node)):
             raise MathError(f"<{name}> needs {ARGUMENTS[name]} arguments and has {len(node)}")
         if name not in ELEMENTS:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -17,9 +16,10 @@ from markupsafe import Markup
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.markdown import HEADINGS
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
-from kb_tools.site.art import diffusion_svg
+from kb_tools.site import data, graphs
+from kb_tools.site.art import card_png, diffusion_svg
 from kb_tools.site.knowledge import Knowledge, Method, Sample, name_of
-from kb_tools.site.markup import environment, page, prose, sentences, text
+from kb_tools.site.markup import page, prose, sentences, text
 from kb_tools.site.maths import MathError, mathml
 from kb_tools.site.source import Excerpt, line_html
 from kb_tools.site.writing import read_tree
@@ -29,6 +29,7 @@ PATHS_ON_HOME = 6
 NEXT_ON_HOME = 3
 HALF_PAGE_GLYPHS = 38
 HALF_PAGE_COLUMNS = 84
+MANY_SD = 99
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class ShownSample:
     caption: str
 
 
-def render(k: Knowledge, hand: Path) -> dict[str, bytes]:
-    """All files of the docs folder.  `hand` is the folder of hand-written pages, templates and assets.
+def render(k: Knowledge, hand: Path, env: Environment, address: str) -> dict[str, bytes]:
+    """All files of the docs folder.  `hand` is the folder of hand-written pages and assets, `env` has its templates.
 
     What cannot be shown is added to `k.problems`.
     """
@@ -66,7 +67,6 @@ def render(k: Knowledge, hand: Path) -> dict[str, bytes]:
     files |= read_tree(hand / "pages")
     files["assets/img/diffusion.svg"] = diffusion_svg().encode()
     shown = _samples(k, files)
-    env = environment(hand / "templates")
     env.globals.update(
         k=k,
         WR=WORTH,
@@ -81,28 +81,35 @@ def render(k: Knowledge, hand: Path) -> dict[str, bytes]:
         years=years,
         written=written,
         shown=shown,
+        distance=distance,
         methods=list(k.methods.values()),
         by_topic=_by_topic(k, k.papers.values()),
         resources_by_topic=_by_topic(k, k.resources.values()),
         goals=sorted((r for i, r in k.papers.items() if k.path_to[i]), key=lambda r: name_of(r).lower()),
     )
+    ordered = [k.records[i] for i in k.order]
+    by_name = sorted(ordered, key=lambda r: name_of(r).lower())
+    paper_years = sorted({r.year for r in ordered if r.year}, reverse=True)
+    near, pictures = graphs.neighbourhoods(k, "../")
+    files |= pictures
     pages = [
         _home(k, shown),
-        _Page("papers/index", "Papers", "papers.html", {"papers": [k.records[i] for i in k.order]}, search=False),
-        _Page("topics/index", "Topics", "topics.html", {}, search=False),
-        _Page("order/index", "Reading order", "order.html", {"papers": [k.records[i] for i in k.order]}, search=False),
-        _Page("order/goals", "Goals", "goals.html", {}, search=False),
-        _Page("gallery", "Gallery", "gallery.html", {}, search=False),
-        _Page("verification", "Verification", "verification.html", {}, search=False),
+        _Page("papers/index", "Papers", "papers.html", {"papers": ordered, "paper_years": paper_years}),
+        _Page("topics/index", "Topics", "topics.html", {}),
+        _Page("order/index", "Reading order", "order.html", {"papers": ordered}),
+        _Page("order/goals", "Goals", "goals.html", {}),
+        _Page("graph/index", "Graph", "graph.html", {"papers": ordered, "chart": graphs.whole(k), "by_name": by_name}),
+        _Page("gallery", "Gallery", "gallery.html", {}),
+        _Page("verification", "Verification", "verification.html", {"planted": _planted(k)}),
         _Page("resources", "Resources", "resources.html", {"kinds": _kinds(k)}),
-        *(_paper(k, record) for record in k.papers.values()),
+        *(_paper(k, record, near.get(record.id), address) for record in k.papers.values()),
         *(_topic(k, i) for i in k.topics),
         *(_code(k, method) for method in k.methods.values()),
     ]
     for made in pages:
         files[f"{made.name}.md"] = made.text(env).encode()
-    files["data/papers.json"] = _json({"schema_version": 1, "papers": [_data(k, k.records[i]) for i in k.order]})
-    files["data/marks.json"] = _json({i: _mark(k, k.records[i]) for i in k.order})
+    files["assets/img/card.png"] = card_png(len(k.papers), len(k.methods))
+    files |= data.files(k, address, [_address(made.name) for made in pages])
     return files
 
 
@@ -115,12 +122,12 @@ class _Page:
     template: str
     context: Mapping[str, Any]
     description: str = ""
-    search: bool = True
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def text(self, env: Environment) -> str:
         depth = self.name.count("/") + (0 if self.name.split("/")[-1] == "index" else 1)
         body = env.get_template(self.template).render(base="../" * depth or "./", **self.context)
-        return page(self.title, body, description=self.description, search=self.search)
+        return page(self.title, body, description=self.description, extra=self.extra)
 
 
 def _home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> _Page:
@@ -136,7 +143,7 @@ def _home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> _Page:
     return _Page("index", "Home", "home.html", context)
 
 
-def _paper(k: Knowledge, record: Record) -> _Page:
+def _paper(k: Knowledge, record: Record, local: graphs.Neighbourhood | None, address: str) -> _Page:
     at = k.position[record.id]
     method = k.methods.get(record.id)
     context = {
@@ -153,8 +160,13 @@ def _paper(k: Knowledge, record: Record) -> _Page:
         "cited_by": k.known(k.cited_by[record.id]),
         "equations": list(_equations(k, record, method)),
         "bibtex": bibtex.entry(record.model_dump(), k.citation_keys[record.id]),
+        "local": local,
     }
-    return _Page(f"papers/{record.id}", record.title, "paper.html", context, description=record.why or "")
+    extra = {
+        "cite": data.citation(record),
+        "linked_data": data.linked_data(record, k.citation_keys[record.id], address),
+    }
+    return _Page(f"papers/{record.id}", record.title, "paper.html", context, record.why or "", extra)
 
 
 def summary(k: Knowledge, record: Record, base: str) -> list[Markup]:
@@ -207,7 +219,7 @@ def _topic(k: Knowledge, i: str) -> _Page:
         "filled": k.known(topic.filled_by),
         "resources": k.known([r.id for r in k.resources.values() if i in r.topics]),
     }
-    return _Page(f"topics/{i}", topic.title, "topic.html", context, search=False)
+    return _Page(f"topics/{i}", topic.title, "topic.html", context, topic.summary.split("\n")[0])
 
 
 def _code(k: Knowledge, method: Method) -> _Page:
@@ -221,7 +233,19 @@ def _code(k: Knowledge, method: Method) -> _Page:
         "body": Markup("\n").join(rows),
         "lineage": [by_module[name] for name in dict.fromkeys(source.imports) if name in by_module],
     }
-    return _Page(f"code/{method.record.id}", source.path, "code.html", context, search=False)
+    return _Page(f"code/{method.record.id}", source.path, "code.html", context, method.headline)
+
+
+def _planted(k: Knowledge) -> list[tuple[Method, Mapping[str, Any], bool]]:
+    """Method, its row of planted bugs, and whether that was measured on other code than there is now."""
+    rows = [(m, k.proofs.mutants[m.name]) for m in k.methods.values() if m.name in k.proofs.mutants]
+    return [(m, row, row.get("code") != m.code) for m, row in rows]
+
+
+def _address(name: str) -> str:
+    """Address of a page within the site."""
+    stem = name.removesuffix("index")
+    return stem if stem != name or not name else f"{name}/"
 
 
 def _kinds(k: Knowledge) -> list[tuple[str, list[Record]]]:
@@ -296,6 +320,15 @@ def figure(value: float) -> str:
     return f"{float(value):.4g}".replace("e-0", "e-").replace("e+0", "e+")
 
 
+def distance(claim: Mapping[str, Any]) -> str:
+    """How many standard deviations (over seeds) a claim's value lies from its bound."""
+    if not claim.get("sd"):
+        return "the same on every seed" if "sd" in claim else ""
+    room = claim["bound"] - claim["value"] if claim["relation"] == "<=" else claim["value"] - claim["bound"]
+    far = room / claim["sd"]
+    return f"{far:.0f} sd from the bound" if far < MANY_SD else f"over {MANY_SD} sd from the bound"
+
+
 def slug(value: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")
 
@@ -303,28 +336,3 @@ def slug(value: str) -> str:
 def natural(number: str) -> list[tuple[int, int, str]]:
     """Sorting key: 2 before 10, and appendices (A.2, B.1) after the numbers."""
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", number)]
-
-
-def _data(k: Knowledge, record: Record) -> dict[str, Any]:
-    """A record as papers.json has it."""
-    kept = record.model_dump(exclude_defaults=True, exclude={"sources", "equations", "abstract"})
-    return kept | {"order": k.position[record.id], "url": f"papers/{record.id}/"}
-
-
-def _mark(k: Knowledge, record: Record) -> dict[str, Any]:
-    """What a browser needs of a paper to count progress and to say what is next."""
-    return {
-        "name": name_of(record),
-        "title": record.title,
-        "status": record.status,
-        "needs": [b for b in record.builds_on if b in k.papers],
-        "former": record.former_ids,
-        "kind": record.kind,
-        "year": record.year,
-        "wr": record.worth_reading,
-        "why": record.why or "",
-    }
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode()

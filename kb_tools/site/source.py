@@ -6,28 +6,62 @@ Line numbers are never written down in a record: an equation is found by its com
 from __future__ import annotations
 
 import ast
+import hashlib
 import html
+import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
+from pygments import __version__ as pygments_version
 from pygments import highlight
+from pygments.filter import simplefilter
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
+from pygments.token import Comment, Keyword, Name, Number, Operator, String, Text, _TokenType
 
 from kb_tools.equations import equation_lines
 from kb_tools.site.markup import text
+from kb_tools.site.writing import write_if_changed
 
 CONTEXT = 3
 WHOLE_FUNCTION = 14
 
 
-def _highlighted(code: str) -> list[str]:
-    """One HTML string per line.  Tokens that span lines (docstrings) are closed and opened again by Pygments."""
-    lines = highlight(code, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)).rstrip("\n").split("\n")
-    return [_inert(line) for line in lines]
+# What has a colour of its own on the site, and the class it gets; everything else needs no element.
+_COLOURED = (
+    (Keyword, Keyword), (Operator.Word, Keyword), (String, String), (Comment, Comment), (Number, Number),
+    (Name.Function, Name.Function), (Name.Class, Name.Function), (Name.Decorator, Name.Function),
+    (Name.Builtin, Name.Builtin),
+)  # fmt: skip
+
+
+@simplefilter
+def _coloured(self: Any, lexer: Any, stream: Any, options: Any) -> Iterator[tuple[_TokenType, str]]:
+    """Tokens with the fewest kinds that the site's colours tell apart."""
+    for kind, value in stream:
+        yield next((to for of, to in _COLOURED if kind in of and kind is not Name.Builtin.Pseudo), Text), value
+
+
+def _highlighted(code: str, cache: Path | None) -> list[str]:
+    """One HTML string per line.  Tokens that span lines (docstrings) are closed and opened again by Pygments.
+
+    cache: a folder that keeps what was made of a text before.
+    """
+    name = hashlib.sha256(f"{pygments_version}\0{_COLOURED}\0{code}".encode()).hexdigest()[:32]
+    path = cache / f"{name}.json" if cache else None
+    if path and path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    lexer = PythonLexer(stripnl=False)
+    lexer.add_filter(_coloured())
+    lines = [_inert(line) for line in highlight(code, lexer, HtmlFormatter(nowrap=True)).rstrip("\n").split("\n")]
+    if path:
+        write_if_changed(path, json.dumps(lines, ensure_ascii=False).encode())
+    return lines
 
 
 def _inert(line: str) -> str:
@@ -59,18 +93,19 @@ class MethodSource:
     module: str
     path: str
     code: str
+    cache: Path | None = None
 
     @classmethod
-    def read(cls, root: Path, module: str) -> MethodSource:
-        """Errors: FileNotFoundError; SyntaxError when the file does not parse."""
+    def read(cls, root: Path, module: str, cache: Path | None = None) -> MethodSource:
+        """cache: where to keep highlighted code.  Errors: FileNotFoundError; SyntaxError when it does not parse."""
         path = f"implementations/{module}.py"
         code = (root / path).read_text(encoding="utf-8")
         ast.parse(code, filename=path)
-        return cls(module, path, code)
+        return cls(module, path, code, cache)
 
     @cached_property
     def lines(self) -> list[str]:
-        return _highlighted(self.code)
+        return _highlighted(self.code, self.cache)
 
     @cached_property
     def equations(self) -> dict[str, list[int]]:
@@ -105,6 +140,15 @@ class MethodSource:
 
     def excerpts(self, number: str) -> list[Excerpt]:
         """The places that implement an equation, nearest lines around each; one excerpt per function."""
+        if number not in self._excerpts:
+            self._excerpts[number] = self._find(number)
+        return self._excerpts[number]
+
+    @cached_property
+    def _excerpts(self) -> dict[str, list[Excerpt]]:
+        return {}
+
+    def _find(self, number: str) -> list[Excerpt]:
         by_function: dict[tuple[int, int, str], set[int]] = {}
         for line in self.equations.get(number, []):
             by_function.setdefault(self._function(line), set()).update(self._statement(line))
@@ -115,12 +159,15 @@ class MethodSource:
         around = [(start, end, node.name) for start, end, node in self._functions if start <= line <= end]
         return max(around, default=(1, len(self.lines), ""))
 
+    @cached_property
+    def _statements(self) -> list[tuple[int, int]]:
+        simple = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr, ast.Assert, ast.Raise)
+        return [_span(node) for node in ast.walk(self._tree) if isinstance(node, simple)]
+
     def _statement(self, line: int) -> range:
         """The lines of the smallest statement on, or directly under, a comment's line."""
-        simple = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr, ast.Assert, ast.Raise)
         for at in (line, line + 1):
-            spans = [_span(n) for n in ast.walk(self._tree) if isinstance(n, simple)]
-            spans = [(start, end) for start, end in spans if start <= at <= end]
+            spans = [(start, end) for start, end in self._statements if start <= at <= end]
             if spans:
                 start, end = min(spans, key=lambda span: span[1] - span[0])
                 return range(min(start, line), end + 1)
@@ -158,8 +205,6 @@ def _first_line(node: ast.FunctionDef | ast.ClassDef) -> str:
 
 
 def line_html(number: int, line: str, marked: bool, *, anchor: bool) -> Markup:
-    """One line of code; with `anchor`, its number is a link to itself."""
-    kind = "line is-marked" if marked else "line"
-    gutter = f'<a class="no" href="#L{number}">{number}</a>' if anchor else f'<span class="no">{number}</span>'
-    mark = f' id="L{number}"' if anchor else ""
-    return Markup(f'<span class="{kind}"{mark}>{gutter}<span class="src">{line or "&#8203;"}</span></span>')  # noqa: S704
+    """One line of code, whose number the style sheet counts; with `anchor`, it can be linked to."""
+    tag, mark = ("mark" if marked else "span"), (f' id="L{number}"' if anchor else "")
+    return Markup(f"<{tag}{mark}>{line}</{tag}>")  # noqa: S704

@@ -27,10 +27,13 @@ def write_if_changed(path: Path, data: bytes) -> bool:
     return True
 
 
-def write_tree(root: Path, files: Mapping[str, bytes]) -> tuple[list[str], list[str]]:
-    """Make `root` hold exactly `files` (relative names with /).  Returns the names written and those removed."""
+def write_tree(root: Path, files: Mapping[str, bytes | None]) -> tuple[list[str], list[str]]:
+    """Make `root` hold exactly `files` (relative names with /); None keeps what is there.
+
+    Returns the names written and those removed.
+    """
     root.mkdir(parents=True, exist_ok=True)
-    written = [name for name, data in files.items() if write_if_changed(root / name, data)]
+    written = [name for name, data in files.items() if data is not None and write_if_changed(root / name, data)]
     removed = []
     for folder, subfolders, names in os.walk(root, topdown=False):
         base = Path(folder)

@@ -1,5 +1,4 @@
 // Elements from data, without ever reading HTML from a string.
-const SVG = "http://www.w3.org/2000/svg";
 
 export function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -11,16 +10,39 @@ export function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-export function icon(path, size = 16) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 16 16");
-  svg.setAttribute("width", size);
-  svg.setAttribute("height", size);
-  svg.setAttribute("aria-hidden", "true");
-  const shape = document.createElementNS(SVG, "path");
-  shape.setAttribute("d", path);
-  svg.append(shape);
-  return svg;
+export function fold(text) {
+  return text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+}
+
+// Whether a key press belongs to the page, and not to a field, a dialog or the browser.
+export function isFree(event) {
+  return !(
+    event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented ||
+    event.target.closest?.("input, select, textarea, dialog")
+  );
+}
+
+// Fields of a form in the address, so that a view can be kept and sent; empty ones are left out.
+export function toAddress(values) {
+  const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
+  history.replaceState(history.state, "", (query.size ? `?${query}` : location.pathname) + location.hash);
+}
+
+export function fromAddress(form, fields) {
+  const query = new URLSearchParams(location.search);
+  for (const [name, fallback] of Object.entries(fields)) {
+    const control = form.elements[name];
+    if (control.type === "checkbox") control.checked = query.get(name) === "1";
+    else {
+      control.value = query.get(name) ?? fallback;
+      if (control.tagName === "SELECT" && control.selectedIndex < 0) control.value = fallback;
+    }
+  }
+}
+
+export function valuesOf(form, fields) {
+  const data = new FormData(form);
+  return Object.fromEntries(Object.keys(fields).map((name) => [name, String(data.get(name) ?? "").trim()]));
 }
 
 let region = null;
@@ -35,4 +57,19 @@ export function say(text) {
   region.classList.add("is-shown");
   clearTimeout(say.timer);
   say.timer = setTimeout(() => region.classList.remove("is-shown"), 2600);
+}
+
+// Copies, or where the browser refuses selects `node` so that the reader can.
+export async function copyText(text, node, done) {
+  try {
+    await navigator.clipboard.writeText(text);
+    say("Copied");
+    done?.();
+  } catch {
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    say("Selected: press Ctrl C to copy");
+  }
 }

@@ -1,15 +1,23 @@
-// The list of papers: filters, sort and keys.  All of it lives in the address, so that a view can be kept and sent.
-const FIELDS = ["q", "topic", "wr", "status", "kind", "sort", "code"];
+// The list of papers: filters, sort, views and keys.  All of it lives in the address, so that a view can be kept and sent.
+import { fold, fromAddress, toAddress, valuesOf } from "./dom.js";
+import { onKey } from "./keys.js";
+
+const FIELDS = { q: "", topic: "", wr: "", status: "", year: "", kind: "", code: "", sort: "" };
+const FACETS = {
+  topic: (row) => row.dataset.topics.split(" "),
+  wr: (row) => [row.dataset.wr],
+  status: (row, marks) => [marks.state(row.dataset.id)],
+  year: (row) => [row.dataset.year],
+  kind: (row) => [row.dataset.kind],
+  code: (row) => (row.dataset.code ?? "").split(" "),
+};
 const SORTS = {
   "": (row) => [Number(row.dataset.order)],
   new: (row) => [-Number(row.dataset.year), Number(row.dataset.order)],
   old: (row) => [Number(row.dataset.year) || 9999, Number(row.dataset.order)],
   wr: (row) => [-Number(row.dataset.wr), Number(row.dataset.order)],
+  title: (row) => [fold(row.querySelector(".row-title").textContent)],
 };
-
-function fold(text) {
-  return text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
-}
 
 function compare(a, b) {
   for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return a[i] < b[i] ? -1 : 1;
@@ -18,135 +26,125 @@ function compare(a, b) {
 
 export function startList(marks, base) {
   const form = document.querySelector("[data-filters]");
+  const table = document.querySelector("[data-papers]");
   const list = document.querySelector("[data-list]");
   const rows = [...list.children];
   const shown = document.querySelector("[data-shown]");
   const empty = document.querySelector("[data-empty]");
   const resets = [...document.querySelectorAll("[data-reset]")];
+  const views = document.querySelector("[data-views]");
   const text = new Map(rows.map((row) => [row, fold(row.textContent)]));
+  const options = Object.keys(FACETS).flatMap((name) =>
+    [...form.elements[name].options].filter((option) => option.value).map((option) => ({ name, option, label: option.text })));
   let sorted = "";
+  let view = new URLSearchParams(location.search).get("view") === "cards" ? "cards" : "table";
   let cursor = null;
-
-  function fromAddress() {
-    const query = new URLSearchParams(location.search);
-    for (const name of FIELDS) {
-      const control = form.elements[name];
-      if (control.type === "checkbox") control.checked = query.get(name) === "1";
-      else control.value = query.get(name) ?? "";
-      if (control.tagName === "SELECT" && control.selectedIndex < 0) control.value = "";
-    }
-  }
-
-  function wanted() {
-    const data = new FormData(form);
-    return Object.fromEntries(FIELDS.map((name) => [name, String(data.get(name) ?? "").trim()]));
-  }
-
-  function matches(row, want, words) {
-    return (
-      (!want.topic || row.dataset.topics.split(" ").includes(want.topic)) &&
-      (!want.wr || row.dataset.wr === want.wr) &&
-      (!want.status || marks.state(row.dataset.id) === want.status) &&
-      (!want.kind || row.dataset.kind === want.kind) &&
-      (!want.code || row.dataset.hasCode === "1") &&
-      words.every((word) => text.get(row).includes(word))
-    );
-  }
 
   function sort(by) {
     if (by === sorted) return;
-    const key = SORTS[by] ?? ((row) => [fold(row.querySelector(".row-title").textContent)]);
-    const keys = new Map(rows.map((row) => [row, key(row)]));
+    const keys = new Map(rows.map((row) => [row, SORTS[by](row)]));
     list.append(...[...rows].sort((a, b) => compare(keys.get(a), keys.get(b))));
     sorted = by;
   }
 
-  function apply(remember) {
-    const want = wanted();
-    const words = fold(want.q).split(/\s+/).filter(Boolean);
-    sort(want.sort);
-    let visible = 0;
+  // How many each choice would leave, the other facets being as they are.
+  function count(want, values, passes) {
+    const counts = new Map();
     for (const row of rows) {
-      row.hidden = !matches(row, want, words);
-      visible += row.hidden ? 0 : 1;
+      const fails = Object.keys(FACETS).filter((name) => want[name] && !values.get(row)[name].includes(want[name]));
+      if (!passes(row) || fails.length > 1) continue;
+      for (const name of fails.length ? fails : Object.keys(FACETS)) {
+        for (const value of values.get(row)[name]) counts.set(`${name} ${value}`, (counts.get(`${name} ${value}`) ?? 0) + 1);
+      }
     }
-    const filtered = FIELDS.some((name) => name !== "sort" && want[name]);
-    shown.textContent = filtered ? `${visible} of ${rows.length} papers` : `${rows.length} papers`;
-    empty.hidden = visible > 0;
-    resets[0].hidden = !filtered;
-    if (cursor && cursor.hidden) moveTo(null);
-    if (remember) {
-      const query = new URLSearchParams(Object.entries(want).filter(([, value]) => value));
-      history.replaceState(history.state, "", query.size ? `?${query}` : location.pathname);
+    for (const { name, option, label } of options) {
+      const number = counts.get(`${name} ${option.value}`) ?? 0;
+      option.text = `${label} (${number})`;
+      option.disabled = number === 0 && !option.selected;
     }
   }
 
-  function moveTo(row) {
+  function apply(remember) {
+    const want = valuesOf(form, FIELDS);
+    const words = fold(want.q).split(/\s+/).filter(Boolean);
+    const values = new Map(rows.map((row) =>
+      [row, Object.fromEntries(Object.entries(FACETS).map(([name, of]) => [name, of(row, marks)]))]));
+    const passes = (row) => words.every((word) => text.get(row).includes(word));
+    sort(want.sort);
+    let visible = 0;
+    for (const row of rows) {
+      row.hidden = !(passes(row) && Object.keys(FACETS).every((name) => !want[name] || values.get(row)[name].includes(want[name])));
+      visible += row.hidden ? 0 : 1;
+    }
+    count(want, values, passes);
+    const filtered = Object.keys(FIELDS).some((name) => name !== "sort" && want[name]);
+    shown.textContent = filtered ? `${visible} of ${rows.length} papers` : `${rows.length} papers`;
+    empty.hidden = visible > 0;
+    table.hidden = visible === 0;
+    resets[0].hidden = !filtered;
+    if (cursor?.hidden) point(null);
+    if (remember) toAddress({ ...want, view: view === "cards" ? view : "" });
+  }
+
+  function look(as) {
+    view = as;
+    table.dataset.view = view;
+    for (const button of views.children) button.setAttribute("aria-pressed", button.dataset.viewTo === view);
+  }
+
+  function point(row) {
     cursor?.classList.remove("is-current");
     cursor = row;
     row?.classList.add("is-current");
-    row?.querySelector(".row-title").focus({ preventScroll: true });
-    row?.scrollIntoView({ block: "nearest" });
   }
 
   function step(by) {
     const visible = [...list.children].filter((row) => !row.hidden);
     if (visible.length === 0) return;
     const at = visible.indexOf(cursor);
-    moveTo(visible[at < 0 ? 0 : Math.min(Math.max(at + by, 0), visible.length - 1)]);
+    point(visible[at < 0 ? 0 : Math.min(Math.max(at + by, 0), visible.length - 1)]);
+    cursor.querySelector(".row-title").focus({ preventScroll: true });
+    cursor.scrollIntoView({ block: "nearest" });
   }
 
   function reset() {
-    for (const name of FIELDS) {
-      if (name === "sort") continue;
-      if (form.elements[name].type === "checkbox") form.elements[name].checked = false;
-      else form.elements[name].value = "";
-    }
+    for (const name of Object.keys(FIELDS)) if (name !== "sort") form.elements[name].value = "";
     apply(true);
     form.elements.q.focus();
   }
 
-  const keys = {
-    j: () => step(1),
-    k: () => step(-1),
-    x: () => cursor && marks.toggle(cursor.dataset.id),
-  };
+  function turn(as) {
+    look(as);
+    apply(true);
+  }
 
-  // In the capture phase: the theme opens its own search on "/".
-  addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const typing = event.target.closest("input, select, textarea");
-    if (typing) {
-      if (event.key === "Escape" && typing === form.elements.q) {
-        typing.value = "";
-        apply(true);
-        typing.blur();
-      }
-      return;
-    }
-    const action = event.key === "/" ? () => form.elements.q.focus() : keys[event.key];
-    if (!action) return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
-    action();
-  }, { capture: true });
-
+  onKey("/", "filter by words", () => form.elements.q.focus());
+  onKey("j", "next paper", () => step(1));
+  onKey("k", "paper before", () => step(-1));
+  onKey("x", "mark as read, or not", () => cursor && marks.toggle(cursor.dataset.id));
+  onKey("v", "table or cards", () => turn(view === "cards" ? "table" : "cards"));
+  form.elements.q.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    form.elements.q.value = "";
+    apply(true);
+    form.elements.q.blur();
+  });
   form.addEventListener("input", () => apply(true));
   form.addEventListener("submit", (event) => event.preventDefault());
   resets.forEach((button) => button.addEventListener("click", reset));
-  list.addEventListener("focusin", (event) => {
-    const row = event.target.closest(".paper-row");
-    if (row && row !== cursor) {
-      cursor?.classList.remove("is-current");
-      cursor = row;
-      row.classList.add("is-current");
-    }
-  });
+  for (const button of views.children) button.addEventListener("click", () => turn(button.dataset.viewTo));
+  list.addEventListener("focusin", (event) => point(event.target.closest(".paper-row")));
   marks.onChange(() => apply(false));
   form.hidden = false;
-  document.querySelector("[data-keys]").hidden = false;
-  fromAddress();
+  views.hidden = false;
+  fromAddress(form, FIELDS);
+  look(view);
   apply(false);
+
+  // Where the reader was: the browser restores it before the filter has cut the list, so it is done again here.
+  history.scrollRestoration = "manual";
+  if (history.state?.top) scrollTo({ top: history.state.top, behavior: "instant" });
+  addEventListener("pagehide", () => history.replaceState({ ...history.state, top: scrollY }, ""));
 
   fetch(new URL("data/papers.json", base))
     .then((answer) => (answer.ok ? answer.json() : { papers: [] }))
@@ -154,11 +152,10 @@ export function startList(marks, base) {
       const byId = new Map(papers.map((paper) => [paper.id, paper]));
       for (const row of rows) {
         const paper = byId.get(row.dataset.id);
-        if (paper) {
-          const more = [...(paper.authors ?? []), paper.summary ?? "", paper.arxiv ?? "", paper.id, paper.venue ?? ""];
-          text.set(row, `${text.get(row)} ${fold(more.join(" "))}`);
-        }
+        if (!paper) continue;
+        const more = [...(paper.authors ?? []), paper.summary ?? "", paper.arxiv ?? "", paper.id, paper.venue ?? ""];
+        text.set(row, `${text.get(row)} ${fold(more.join(" "))}`);
       }
-      if (wanted().q) apply(false);
+      if (form.elements.q.value) apply(false);
     });
 }

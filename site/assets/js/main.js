@@ -1,28 +1,39 @@
-// Wires the page: marks, progress, filters, copy buttons.  Each part does nothing where its elements are absent.
+// Wires the page.  Each part does nothing where its elements are absent.
 import { Store, renamed } from "./progress.js";
 import { Marks } from "./marks.js";
 import { addCopyButtons } from "./copy.js";
+import { startKeys } from "./keys.js";
 import { startScheme } from "./scheme.js";
 import { startSearch } from "./search.js";
 
 const base = new URL(document.querySelector("script[data-base][type=module]").dataset.base.replace(/\/?$/, "/"), location);
 
-function later(module, start) {
-  import(module).then(start);
+async function later(selector, module, start) {
+  if (document.querySelector(selector)) start(await import(module));
 }
 
 startScheme();
-startSearch();
+startSearch(base);
+startKeys();
 addCopyButtons();
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
 
 const answer = await fetch(new URL("data/marks.json", base));
 if (answer.ok) {
   const papers = await answer.json();
   const store = new Store(base);
   const moved = renamed(store.marks, papers);
-  if (JSON.stringify(moved) !== JSON.stringify(store.marks)) store.save(moved);
+  if (JSON.stringify(moved) !== JSON.stringify(store.marks)) store.save(moved, false);
   const marks = new Marks(store, papers, base);
   marks.start();
-  if (document.querySelector("[data-filters]")) later("./filter.js", (m) => m.startList(marks, base));
-  if (document.querySelector("[data-goal-form]")) later("./goals.js", (m) => m.startGoals(marks));
+  await Promise.all([
+    later("[data-filters]", "./filter.js", (m) => m.startList(marks, base)),
+    later("[data-goal-form]", "./goals.js", (m) => m.startGoals(marks)),
+    later("[data-graph-form]", "./graph.js", (m) => m.startGraph(marks, base)),
+    later("[data-wider]", "./neighbours.js", (m) => m.startNeighbours(marks)),
+  ]);
 }
+document.documentElement.dataset.ready = "";

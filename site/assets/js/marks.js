@@ -1,7 +1,9 @@
 // Shows and changes progress marks wherever a page has them.
-import { STATES, count, nextIds, stateOf, whyNext } from "./progress.js";
-import { make, say } from "./dom.js";
+import { STATES, commands, count, nextIds, stateOf, whyNext } from "./progress.js";
+import { copyText, make, say } from "./dom.js";
 
+const SIGNS = { unread: "○", reading: "…", read: "✓", skipped: "–" };
+const ENOUGH = 5; // marks after which losing them would hurt
 const TICK = { unread: "read", reading: "read", read: "unread", skipped: "unread" };
 
 export class Marks {
@@ -36,6 +38,7 @@ export class Marks {
 
   set(id, state) {
     this.store.set(id, state);
+    if (Object.keys(this.store.marks).length === ENOUGH) navigator.storage?.persist?.();
     this.show();
     const { read, total } = this.count();
     const kept = this.store.persistent ? "" : " This browser refuses storage: the mark lasts until you leave.";
@@ -49,7 +52,7 @@ export class Marks {
   makeMark(place) {
     const id = place.dataset.mark;
     if (!this.papers[id]) return;
-    const button = make("button", { type: "button", class: "mark", "data-mark": id, "data-name": place.dataset.name });
+    const button = make("button", { type: "button", class: "mark", "data-mark": id });
     button.append(make("span", { class: "vh" }));
     button.addEventListener("click", (event) => {
       event.preventDefault();
@@ -79,6 +82,11 @@ export class Marks {
         button.setAttribute("aria-pressed", on);
       }
     }
+    for (const node of document.querySelectorAll("a[data-node]")) {
+      const state = this.state(node.dataset.node);
+      STATES.forEach((one) => node.classList.toggle(one, one === state));
+      node.querySelector("text").textContent = SIGNS[state];
+    }
     for (const place of document.querySelectorAll("[data-path]")) this.showPath(place);
     for (const place of document.querySelectorAll("[data-path-left]")) {
       const { total, left } = this.count(place.dataset.pathLeft.split(" "));
@@ -90,7 +98,8 @@ export class Marks {
   }
 
   paint(mark) {
-    const { mark: id, name } = mark.dataset;
+    const id = mark.dataset.mark;
+    const { name } = this.papers[id];
     const state = this.state(id);
     mark.dataset.state = state;
     mark.title = `${name}: ${state}`;
@@ -119,7 +128,8 @@ export class Marks {
       const strangers = Object.keys(this.store.marks).filter((id) => !this.papers[id]);
       card.querySelector("[data-progress-note]").textContent = [
         this.store.persistent ? "Kept in this browser only." : "This browser refuses storage: marks last until you leave. Export keeps them.",
-        strangers.length ? `Marks kept for papers no longer listed: ${strangers.join(", ")}.` : "",
+        strangers.length ? `Marks kept for papers no longer listed, and not counted: ${strangers.join(", ")}.` : "",
+        Object.keys(this.store.marks).length >= ENOUGH ? "A browser may forget: export them now and then." : "",
       ].join(" ").trim();
       card.querySelector("[data-undo]").hidden = this.store.before === null;
     }
@@ -144,7 +154,7 @@ export class Marks {
     const paper = this.papers[id];
     const why = whyNext(id, this.order, this.store.marks, this.papers);
     const top = make("div", { class: "card-top" },
-      make("span", { "data-mark": id, "data-name": paper.name }),
+      make("span", { "data-mark": id }),
       make("span", { class: "fine" }, String(paper.year ?? "")));
     if (paper.wr) {
       top.append(make("span", { class: `wr wr-${paper.wr}`, title: `Worth reading ${paper.wr} of 3` },
@@ -172,13 +182,19 @@ export class Marks {
     file.addEventListener("change", async () => {
       if (!file.files.length) return;
       try {
-        const { changed, refused } = this.store.imported(await file.files[0].text());
+        const { changed, refused } = this.store.imported(await file.files[0].text(), this.papers);
         this.show();
         say(`${changed} mark${changed === 1 ? "" : "s"} changed${refused ? `, ${refused} not understood` : ""}`);
       } catch (error) {
         say(error.message);
       }
       file.value = "";
+    });
+    const copy = card.querySelector("[data-copy-marks]");
+    copy.addEventListener("click", () => {
+      const text = commands(this.store.marks);
+      if (text) copyText(`${text}\n`, copy);
+      else say("Nothing is marked yet");
     });
     card.querySelector("[data-undo]").addEventListener("click", () => {
       if (this.store.undo()) {

@@ -76,6 +76,35 @@ export function opened(id, order, papers) {
   return [...found];
 }
 
+// A paper and all that it builds on, directly or not.
+export function closure(goal, papers) {
+  const found = new Set();
+  const visit = (id) => {
+    if (found.has(id) || !papers[id]) return;
+    found.add(id);
+    papers[id].needs.forEach(visit);
+  };
+  visit(goal);
+  return found;
+}
+
+// Why a paper stands on the way to a goal.
+export function whyHere(id, goal, ids, papers) {
+  if (id === goal) return papers[id].needs.length ? `The goal; it builds on ${namesOf(papers[id].needs, papers)}.` : "The goal itself.";
+  const asks = [...ids].filter((other) => papers[other].needs.includes(id));
+  return `Needed for ${namesOf(asks, papers)}.`;
+}
+
+// Marks as commands for a shell, one for each state.
+export function commands(marks) {
+  const of = (state) => Object.keys(marks).filter((id) => marks[id].s === state).sort();
+  return STATES.filter((state) => of(state).length).map((state) => `kb status ${of(state).join(" ")} ${state}`).join("\n");
+}
+
+function namesOf(ids, papers) {
+  return listed(ids.filter((id) => papers[id]).map((id) => papers[id].name));
+}
+
 function listed(names) {
   if (names.length > 3) return `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`;
   return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names[0];
@@ -116,8 +145,8 @@ export class Store {
     }
   }
 
-  save(marks) {
-    this.before = this.marks;
+  save(marks, undoable = true) {
+    this.before = undoable ? this.marks : null;
     this.marks = marks;
     this.write();
   }
@@ -148,7 +177,7 @@ export class Store {
   }
 
   // Throws with a sentence for the reader; nothing changes then.
-  imported(text) {
+  imported(text, papers) {
     let document;
     try {
       document = JSON.parse(text);
@@ -161,7 +190,7 @@ export class Store {
     const theirs = clean(document.marks);
     const refused = Object.keys(document.marks ?? {}).length - Object.keys(theirs).length;
     const { merged, changed } = merge(this.marks, theirs);
-    this.save(merged);
+    this.save(renamed(merged, papers));
     return { changed, refused };
   }
 }

@@ -13,11 +13,11 @@ export function startScheme() {
   button.addEventListener("click", () => {
     const dark = body.dataset.mdColorScheme !== "slate";
     body.dataset.mdColorScheme = dark ? "slate" : "default";
-    __md_set("scheme", dark ? "dark" : "light");
+    kbScheme.choose(dark ? "dark" : "light");
     show(button);
   });
   system.addEventListener("change", () => {
-    if (__md_get("scheme")) return;
+    if (kbScheme.chosen()) return;
     body.dataset.mdColorScheme = system.matches ? "slate" : "default";
     show(button);
   });

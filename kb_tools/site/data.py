@@ -1,0 +1,212 @@
+"""The collection for other programs: JSON, BibTeX, feeds, sitemap, a plain list for language models.
+
+The page "Data and feeds" (site/pages/data/index.md) says what each file holds; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from xml.etree import ElementTree
+
+from kb_tools.exchange import bibtex, work
+from kb_tools.records.model import Record
+from kb_tools.site.knowledge import Knowledge, name_of
+
+ATOM = "http://www.w3.org/2005/Atom"
+SITEMAP = "http://www.sitemaps.org/schemas/sitemap/0.9"
+FEED_ID = "tag:diffusion-kb,2026:"
+TITLE = "Diffusion, read and run"
+
+
+def files(k: Knowledge, address: str, pages: Iterable[str]) -> dict[str, bytes]:
+    """All files of data, by name.  address: where the site stands, or nothing.  pages: addresses within it."""
+    papers = [k.records[i] for i in k.order]
+    made = {
+        "data/papers.json": _json({"schema_version": 1, "papers": [paper(k, r) for r in papers]}),
+        "data/marks.json": _json({r.id: mark(k, r) for r in papers}),
+        "data/search.json": _json({"schema_version": 1, "docs": list(_documents(k))}),
+        "data/papers.bib": bibtex.dumps({r.id: r.model_dump() for r in papers}, k.citation_keys).encode(),
+        "feed.xml": feed(TITLE, "feed.xml", k.papers.values(), address),
+        "llms.txt": plain_list(k, address).encode(),
+    }
+    for ident, topic in k.topics.items():
+        about = [r for r in k.papers.values() if ident in r.topics]
+        if about:
+            name = f"topics/{ident}/feed.xml"
+            made[name] = feed(f"{topic.title} · {TITLE}", name, about, address)
+    if address:
+        made["sitemap.xml"] = sitemap(address, pages)
+        made["robots.txt"] = f"User-agent: *\nAllow: /\nSitemap: {address}sitemap.xml\n".encode()
+    return made
+
+
+def paper(k: Knowledge, record: Record) -> dict[str, Any]:
+    """A record as papers.json has it."""
+    kept = record.model_dump(exclude_defaults=True, exclude={"sources", "equations", "abstract"})
+    more: dict[str, Any] = {"order": k.position[record.id], "url": f"papers/{record.id}/"}
+    if k.unlocks[record.id]:
+        more["unlocks"] = k.unlocks[record.id]
+    method = k.methods.get(record.id)
+    if method:
+        more["verified"] = method.proven
+    return kept | more
+
+
+def mark(k: Knowledge, record: Record) -> dict[str, Any]:
+    """What a browser needs of a paper to count progress and to say what is next."""
+    return {
+        "name": name_of(record),
+        "title": record.title,
+        "status": record.status,
+        "needs": [b for b in record.builds_on if b in k.papers],
+        "former": record.former_ids,
+        "kind": record.kind,
+        "year": record.year,
+        "wr": record.worth_reading,
+        "why": record.why or "",
+    }
+
+
+def linked_data(record: Record, key: str, address: str) -> str:
+    """A paper as schema.org's ScholarlyArticle, safe inside a <script> element."""
+    data: dict[str, Any] = {
+        "@context": "https://schema.org",
+        "@type": "ScholarlyArticle",
+        "headline": record.title,
+        "author": [{"@type": "Person", "name": name} for name in record.authors],
+        "datePublished": str(record.year) if record.year else None,
+        "identifier": key,
+        "url": f"{address}papers/{record.id}/" if address else None,
+        "sameAs": work.address(record.model_dump()),
+        "isPartOf": {"@type": "Periodical", "name": record.venue} if record.venue else None,
+    }
+    text = json.dumps({k: v for k, v in data.items() if v}, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def citation(record: Record) -> list[tuple[str, str]]:
+    """The citation_* tags that Zotero and Google Scholar read, without their prefix."""
+    tags = [("title", record.title), *(("author", name) for name in record.authors)]
+    if record.year:
+        tags.append(("publication_date", str(record.year)))
+    if record.venue:
+        tags.append(("journal_title", record.venue))
+    if record.doi:
+        tags.append(("doi", record.doi))
+    if record.arxiv:
+        tags += [("arxiv_id", record.arxiv), ("pdf_url", f"https://arxiv.org/pdf/{record.arxiv}")]
+    return tags
+
+
+def feed(title: str, name: str, records: Iterable[Record], address: str) -> bytes:
+    """An Atom feed, newest papers first.  What was read last counts as news too: an entry changes with its record."""
+    root = ElementTree.Element("feed", xmlns=ATOM)
+    listed = sorted(records, key=lambda r: (-(r.year or 0), r.id))
+    up = address or "../" * name.count("/") or "./"
+    _add(root, "title", title)
+    _add(root, "id", FEED_ID + name)
+    _add(root, "updated", _moment(listed))
+    _add(root, "link", rel="self", href=f"{address}{name}" if address else name.rsplit("/", 1)[-1])
+    _add(root, "link", rel="alternate", type="text/html", href=f"{up}papers/")
+    for record in listed:
+        entry = _add(root, "entry")
+        _add(entry, "title", record.title)
+        _add(entry, "id", f"{FEED_ID}papers/{record.id}")
+        _add(entry, "updated", _moment([record]))
+        _add(entry, "link", rel="alternate", type="text/html", href=f"{up}papers/{record.id}/")
+        for author in record.authors or ["unknown"]:
+            _add(_add(entry, "author"), "name", author)
+        for topic in record.topics:
+            _add(entry, "category", term=topic)
+        _add(entry, "summary", " ".join([*filter(None, [record.why]), *(record.summary or "").split("\n")]).strip())
+    ElementTree.indent(root, " ")
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+
+
+def _moment(records: Iterable[Record]) -> str:
+    """When the latest of them came out, or was read; a build must not depend on the clock."""
+    dates = [r.read_on or f"{r.year}-01-01" for r in records if r.read_on or r.year]
+    latest = datetime.fromisoformat(max(dates, default="1970-01-01")).replace(tzinfo=UTC)
+    return latest.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _add(parent: ElementTree.Element, tag: str, words: str | None = None, **attributes: str) -> ElementTree.Element:
+    child = ElementTree.SubElement(parent, tag, attributes)
+    child.text = _xml(words) if words else None
+    return child
+
+
+def _xml(words: str) -> str:
+    """Without the characters that XML has no way to write."""
+    return "".join(c for c in words if c >= " " or c in "\t\n")
+
+
+def sitemap(address: str, pages: Iterable[str]) -> bytes:
+    root = ElementTree.Element("urlset", xmlns=SITEMAP)
+    for page in sorted(pages):
+        _add(_add(root, "url"), "loc", address + page)
+    ElementTree.indent(root, " ")
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+
+
+def plain_list(k: Knowledge, address: str) -> str:
+    """llms.txt: what the site is, and each paper in one line, in reading order."""
+    lines = [
+        f"# {TITLE}",
+        "",
+        "> Papers on diffusion models in an order to read them, each with a plain summary; methods as short PyTorch"
+        " files whose samplers are checked against exact answers.",
+        "",
+        "## Papers in reading order",
+        "",
+    ]
+    for ident in k.order:
+        record = k.records[ident]
+        reason = f": {record.why}" if record.why else ""
+        lines.append(f"- [{_flat(record.title)}]({address}papers/{ident}/) ({record.year or 'undated'}){_flat(reason)}")
+    lines += ["", "## Code", ""]
+    lines += [f"- [{m.source.path}]({address}code/{m.record.id}/): {_flat(m.headline)}" for m in k.methods.values()]
+    lines += ["", "## Data", "", f"- [All papers as JSON]({address}data/papers.json)"]
+    lines += [f"- [All papers as BibTeX]({address}data/papers.bib)", f"- [What these files hold]({address}data/)", ""]
+    return "\n".join(lines)
+
+
+def _flat(words: str) -> str:
+    return " ".join(words.replace("[", "(").replace("]", ")").split())
+
+
+def _documents(k: Knowledge) -> Iterable[Mapping[str, str]]:
+    """What the site's search reads: address, title, names, authors, kind, text."""
+    for ident in k.order:
+        r = k.records[ident]
+        topics = " ".join(k.topics[t].title for t in r.topics if t in k.topics)
+        said = " ".join([r.why or "", r.summary or "", topics, r.venue or "", *(e.says for e in r.equations.values())])
+        yield _document(f"papers/{ident}/", r.title, [*r.aliases, ident, r.arxiv or ""], r.authors, r.kind, said)
+    for ident, topic in k.topics.items():
+        yield _document(f"topics/{ident}/", topic.title, [ident], [], "topic", topic.summary)
+    for ident, r in k.resources.items():
+        said = " ".join([r.summary or "", r.why or "", r.venue or ""])
+        yield _document(f"resources/#{ident}", r.title, r.aliases, r.authors, r.kind, said)
+    for ident, method in k.methods.items():
+        names = [method.name, *(name for _, name, *_ in method.source.definitions)]
+        yield _document(f"code/{ident}/", method.source.path, names, [], "method", method.source.docstring)
+
+
+def _document(
+    url: str, title: str, names: Iterable[str], authors: Iterable[str], kind: str, said: str
+) -> Mapping[str, str]:
+    return {
+        "u": url,
+        "t": title,
+        "n": " ".join(filter(None, names)),
+        "a": ", ".join(authors),
+        "k": kind,
+        "x": " ".join(said.split()),
+    }
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode()

@@ -1,0 +1,110 @@
+"""The pictures of who builds on whom: the whole collection, and the neighbourhood of one paper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from kb_tools import drawing
+from kb_tools.graph import Edge, around, edges
+from kb_tools.placing import plan
+from kb_tools.records.model import Record
+from kb_tools.site.knowledge import Knowledge, name_of
+from kb_tools.site.markup import text
+
+LONGEST_NAME = 22
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """What is within one step of a paper, as part of a page, and within two, as a file (None if that is no more)."""
+
+    svg: Markup
+    near: int
+    wide: int
+    file: str | None
+
+
+def whole(k: Knowledge) -> Markup:
+    """The graph of all papers, as part of a page: links with labels, one lane for each topic."""
+    links = edges(k.papers, ["builds_on"])
+    names = {i: _short(record) for i, record in k.papers.items()}
+    chart = plan(k.papers, links, names, list(k.topics))
+    titles = {lane.name: str(text(k.topics[lane.name].title if lane.name else "no topic")) for lane in chart.lanes}
+    nodes = [
+        drawing.chart_node(
+            record, chart.places[i], str(text(names[i])), href=f"../papers/{i}/", title=str(text(record.title)),
+            extra=f' data-node="{i}" aria-label="{text(_label(k, record))}"',
+        )
+        for i in k.order
+        for record in [k.papers[i]]
+    ]  # fmt: skip
+    body = [*drawing.chart_frame(chart, titles), *_named_edges(drawing.chart_edges(chart, links), links), *nodes]
+    head = drawing.chart_head(chart, ' class="chart" role="group" aria-label="Papers by year and topic" data-chart')
+    return Markup("\n").join(Markup(part) for part in [head, *body, "</svg>"])  # noqa: S704 - every string went through text()
+
+
+def neighbourhoods(k: Knowledge, base: str) -> tuple[dict[str, Neighbourhood], dict[str, bytes]]:
+    """Of every paper that has neighbours; and the files of the wider pictures, by name."""
+    links = edges(k.papers, ["builds_on"])
+    found, files = {}, {}
+    for ident in k.papers:
+        near, wide = around(ident, links, 1), around(ident, links, 2)
+        if len(near) == 1:
+            continue
+        name = f"graph/{ident}.svg" if wide > near else None
+        if name:
+            files[name] = _picture(k, ident, wide, links, "../papers/", alone=True).encode()
+        found[ident] = Neighbourhood(
+            Markup(_picture(k, ident, near, links, base, alone=False)),  # noqa: S704 - as above
+            len(near),
+            len(wide),
+            name,
+        )
+    return found, files
+
+
+def _picture(k: Knowledge, center: str, idents: set[str], links: list[Edge], base: str, *, alone: bool) -> str:
+    nodes = {i: k.papers[i] for i in idents}
+    inside = [edge for edge in links if edge.source in idents and edge.target in idents]
+    names = {i: _short(record) for i, record in nodes.items()}
+    chart = plan(nodes, inside, names)
+    body = [*drawing.chart_frame(chart, {}), *drawing.chart_edges(chart, inside)]
+    for i in sorted(idents, key=lambda i: k.position[i]):
+        here = ' aria-current="page"' if i == center else ""
+        body.append(
+            drawing.chart_node(
+                nodes[i], chart.places[i], str(text(names[i])), href=f"{base}{i}/",
+                title=str(text(nodes[i].title)), extra=f' data-node="{i}"{here}',
+            )
+        )  # fmt: skip
+    if alone:
+        return drawing.alone(chart, body)
+    label = text(f"What {name_of(k.papers[center])} builds on, and what builds on it")
+    head = drawing.chart_head(chart, f' class="chart" role="group" aria-label="{label}"')
+    return "\n".join([head, *body, "</svg>"])
+
+
+def _named_edges(drawn: list[str], links: list[Edge]) -> list[str]:
+    """The same arrows, each saying which two papers it joins."""
+    return [
+        line.replace("<path ", f'<path data-from="{edge.target}" data-to="{edge.source}" ', 1)
+        for line, edge in zip(drawn, links, strict=True)
+    ]
+
+
+def _short(record: Record) -> str:
+    name = name_of(record)
+    name = name if len(name) <= LONGEST_NAME else record.id
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def _label(k: Knowledge, record: Record) -> str:
+    """What a screen reader says of a node; the script puts the status behind it."""
+    parts = [name_of(record), str(record.year or "undated")]
+    if record.worth_reading:
+        parts.append(f"worth reading {record.worth_reading} of 3")
+    needs = [name_of(k.papers[i]) for i in record.builds_on if i in k.papers]
+    parts.append(f"builds on {', '.join(needs)}" if needs else "builds on nothing here")
+    return "; ".join(parts)

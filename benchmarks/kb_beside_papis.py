@@ -30,6 +30,7 @@ import yaml
 
 from kb_tools import __version__
 from kb_tools.records.layout import dump, dump_topics
+from kb_tools.records.reader import Value
 from kb_tools.records.schema import schemas
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -73,6 +74,7 @@ WORDS = [
     "process",
     "model",
 ]
+PATIENCE = 60.0  # seconds after which no further run of a task is begun
 QUIET = 0.010  # CPU seconds of `python -c pass` on this kind of machine with nothing else running
 RARE = "wasserstein"  # stands in every hundredth title
 
@@ -96,13 +98,13 @@ class Spent(NamedTuple):
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), metavar="N")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each command (3 at 10,000 records)")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each command, as far as a minute lets them")
     options = parser.parse_args()
     papis = _environment(PROJECT / "build" / "benchmarks" / "papis")
     rows = []
     with tempfile.TemporaryDirectory(prefix="kb-benchmark-") as folder:
         for size in options.sizes:
-            rows += _measure(Path(folder) / str(size), size, papis, options.rounds if size < 10_000 else 3)
+            rows += _measure(Path(folder) / str(size), size, papis, options.rounds)
     report = {
         "schema_version": 1,
         "measured": date.today().isoformat(),
@@ -185,11 +187,12 @@ def _measure(folder: Path, size: int, papis: Path, rounds: int) -> list[dict]:
             _run([str(papis), "-l", "work", "list", "ref:work-0"], environment)
             _run([str(Path(sys.executable).with_name("kb")), "-C", str(root), "list"], environment)
         spent: dict[str, list[Spent]] = {"kb": [], "papis": []}
-        for _ in range(rounds):
+        start = time.monotonic()
+        while len(spent["kb"]) < rounds and time.monotonic() - start < PATIENCE:
             task.before()
             spent["kb"].append(_run(task.kb(), environment))
             spent["papis"].append(_run(task.papis(), environment))
-        row: dict = {"records": size, "task": task.name, "runs": rounds}
+        row: dict = {"records": size, "task": task.name, "runs": len(spent["kb"])}
         for tool, seconds in spent.items():
             row[f"{tool}_wall"] = round(statistics.median(one.wall for one in seconds), 4)
             row[f"{tool}_cpu"] = round(statistics.median(one.cpu for one in seconds), 4)
@@ -220,7 +223,9 @@ def _write_collections(root: Path, library: Path, size: int) -> None:
     papers = root / "papers"
     (papers / "resources").mkdir(parents=True)
     (root / "mkdocs.yml").write_text("site_name: benchmark\n")
-    topics = {f"topic-{number}": {"title": f"Topic {number}", "summary": "A topic."} for number in range(20)}
+    topics: dict[str, Value] = {
+        f"topic-{number}": {"title": f"Topic {number}", "summary": "A topic."} for number in range(20)
+    }
     (papers / "topics.yaml").write_text(dump_topics(topics))
     for name, text in schemas().items():
         (papers / name).write_text(text)
@@ -276,7 +281,7 @@ def _page(report: dict) -> str:
         "",
         "Written by `python benchmarks/kb_beside_papis.py`, which makes an environment for papis and the collections,",
         "and measures both tools in turns, each command as a process of its own. Medians of seconds: wall clock / CPU",
-        "(user and system).",
+        "(user and system), of five runs, or of as many as begin within a minute.",
         "",
         f"Measured {report['measured']}: kb {report['kb']}, papis {report['papis']} (its default index), Python "
         f"{report['python']}, {report['cores']} cores, load {report['load_after'][0]} at the end.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -118,6 +119,7 @@ def kb(ctx: click.Context, root: str | None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line and turn every explained failure into its message and exit code."""
+    gc.set_threshold(100_000, 20, 20)  # ten thousand records are no garbage: look for it less often
     try:
         result = kb.main(args=arguments, prog_name="kb", standalone_mode=False)
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 
 import click
 
@@ -163,14 +164,20 @@ def _print(
         names = columns if fields else [*CARD_FIELDS, *_EXTRA_FIELDS]
         put_json([_values(entry, names, index) for entry in chosen])
     else:
-        rows = [_values(entry, columns, index).values() for entry in chosen]
         heading = [_HEADINGS.get(name, name) for name in columns]
-        table(heading, [list(row) for row in rows], shades=[_SHADES.get(name) for name in columns])
+        table(heading, _rows(chosen, columns, index), shades=[_SHADES.get(name) for name in columns])
     for invalid in index.invalid():
         say(f"kb: left out, not valid: {invalid.problems}")
     if index.invalid():
         return 5
     return 1 if exit_code and not chosen else 0
+
+
+def _rows(chosen: list[Entry], columns: list[str], index: Index) -> list[list[object]]:
+    """The named fields of records, as cells; quick where the card holds them all."""
+    if len(columns) > 1 and all(name in CARD_FIELDS or name in _EXTRA_FIELDS for name in columns):
+        return [list(cells) for cells in map(attrgetter(*columns), chosen)]
+    return [list(_values(entry, columns, index).values()) for entry in chosen]
 
 
 def _values(entry: Entry, names: Iterable[str], index: Index) -> dict[str, object]:

@@ -77,8 +77,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, shades: Se
     """
     texts = [[_plain(cell) for cell in row] for row in rows]
     if not terminal():
-        for row in texts:
-            put("\t".join(row))
+        if texts:
+            put("\n".join("\t".join(row) for row in texts))
         return
     if not texts:
         return
@@ -168,6 +168,8 @@ def cut(text: str, columns: int) -> str:
 
 def _plain(cell: object) -> str:
     """A cell as one line of text that cannot move the cursor."""
+    if isinstance(cell, str) and cell.isprintable():  # nearly all of them
+        return cell
     if cell is None:
         return ""
     if isinstance(cell, bool):

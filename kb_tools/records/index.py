@@ -20,7 +20,7 @@ from kb_tools import __version__
 from kb_tools.records.fields import RECORD_FIELDS, TOPICS_FILE
 from kb_tools.records.reference import arxiv_id, fold
 
-_FORMAT = 1
+_FORMAT = 3
 _SETTLED_NS = 100_000_000  # a file that changed this shortly before it was read may change again unseen
 
 # What listing, filtering and ordering need; the rest of a record stays out of the way.
@@ -45,12 +45,15 @@ CARD_FIELDS = (
     "implementation",
 )
 
+# What every command reads of every file stands apart from what is read of a few.
 _TABLES = """
 create table file (
-    path text primary key, id text, size int, mtime int, ctime int, inode int, checked int,
-    card text, record text, words text, problems text
+    path text primary key, id text, size int, mtime int, ctime int, inode int, checked int, card text, problems text
 );
 create index file_id on file (id);
+create index file_invalid on file (path) where problems is not null;
+create table content (path text primary key, id text, record text, words text);
+create index content_id on content (id);
 create table name (key text, rank int, id text, path text);
 create index name_key on name (key);
 create index name_path on name (path);
@@ -84,8 +87,29 @@ class Entry:
     path: str
 
     def __init__(self, card: list) -> None:
-        for name, value in zip(self.__slots__, card, strict=True):
-            setattr(self, name, value)
+        # In the order of __slots__, spelled out because a listing makes one for every record.
+        (
+            self.id,
+            self.kind,
+            self.title,
+            self.authors,
+            self.year,
+            self.venue,
+            self.arxiv,
+            self.doi,
+            self.aliases,
+            self.topics,
+            self.worth_reading,
+            self.why,
+            self.status,
+            self.read_on,
+            self.builds_on,
+            self.about,
+            self.cites,
+            self.implementation,
+            self.has_summary,
+            self.path,
+        ) = card
 
 
 class Invalid(NamedTuple):
@@ -126,14 +150,14 @@ class Index:
 
     def record(self, ident: str) -> dict:
         """Everything the file of a record says, as plain data."""
-        row = self.base.execute("select record from file where id = ? and record is not null", (ident,)).fetchone()
+        row = self.base.execute("select record from content where id = ?", (ident,)).fetchone()
         if row is None:
             raise KeyError(ident)
         return json.loads(row[0])
 
     def records(self) -> list[dict]:
         """Everything the files of all readable records say, by id, as they were at one moment."""
-        rows = self.base.execute("select record from file where record is not null order by id, path")
+        rows = self.base.execute("select record from content order by id, path")
         return [json.loads(record) for (record,) in rows]
 
     def named(self, keys: list[str]) -> list[tuple[int, str]]:
@@ -149,7 +173,7 @@ class Index:
     def search(self, words: list[str]) -> list[tuple[Entry, str]]:
         """Records that contain every word (folded) somewhere, each with its folded text."""
         where = " and ".join(["instr(words, ?) > 0"] * len(words))
-        query = f"select card, words from file where card is not null and id <> '' and {where} order by id"  # noqa: S608
+        query = f"select card, words from content join file using (path) where {where} order by content.id"  # noqa: S608
         return [(Entry(json.loads(card)), text) for card, text in self.base.execute(query, words)]
 
     def _open(self, path: Path) -> sqlite3.Connection:
@@ -175,16 +199,15 @@ class Index:
         return base
 
     def _refresh(self, files: list[os.DirEntry[str]]) -> None:
-        known = {
-            row[0]: row[1:] for row in self.base.execute("select path, size, mtime, ctime, inode, checked from file")
-        }
+        rows = self.base.execute("select path, size, mtime, ctime, inode, checked from file")
+        known = {row[0]: row for row in rows.fetchall()}
         prefix = len(str(self.root)) + 1
         changed: list[tuple[str, os.stat_result]] = []
         for file in files:
             path, stat = file.path[prefix:], file.stat(follow_symlinks=False)
             row = known.pop(path, None)
-            same = row and row[:4] == (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
-            if not same or max(stat.st_mtime_ns, stat.st_ctime_ns) + _SETTLED_NS > row[4]:
+            same = row and row[:5] == (path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+            if not same or max(stat.st_mtime_ns, stat.st_ctime_ns) + _SETTLED_NS > row[5]:
                 changed.append((path, stat))
         if not changed and not known:
             return
@@ -193,8 +216,8 @@ class Index:
             # A row without a file in our list may be of a file that another kb added after we listed them.
             gone = [path for path in known if not (self.root / path).exists()]
             for path in (*gone, *(path for path, _ in changed)):
-                self.base.execute("delete from file where path = ?", (path,))
-                self.base.execute("delete from name where path = ?", (path,))
+                for table in ("file", "content", "name"):
+                    self.base.execute(f"delete from {table} where path = ?", (path,))  # noqa: S608
             for path, stat in changed:
                 self._add(path, stat)
 
@@ -211,20 +234,22 @@ class Index:
                 for key, topic in (document.data or {}).items()
                 if isinstance(topic, dict)
             }
-            row = ("", *stamp, json.dumps(topics, ensure_ascii=False), None, "", None)
+            row = ("", *stamp, json.dumps(topics, ensure_ascii=False), None)
         else:
             ident = Path(path).stem
             check_shapes(document)
             check_id(document)
             if document.problems:
-                row = (ident, *stamp, None, None, "", "\n".join(str(problem) for problem in document.problems))
+                row = (ident, *stamp, None, "\n".join(str(problem) for problem in document.problems))
             else:
                 data = document.require()
-                row = (ident, *stamp, _card(data, path), json.dumps(data, ensure_ascii=False), _words(data), None)
+                row = (ident, *stamp, _card(data, path), None)
+                content = (path, ident, json.dumps(data, ensure_ascii=False), _words(data))
+                self.base.execute("insert into content values (?, ?, ?, ?)", content)
                 self.base.executemany(
                     "insert into name values (?, ?, ?, ?)", [(key, rank, ident, path) for key, rank in _names(data)]
                 )
-        self.base.execute(f"insert into file values ({','.join('?' * 11)})", (path, *row))  # noqa: S608
+        self.base.execute(f"insert into file values ({','.join('?' * 9)})", (path, *row))  # noqa: S608
 
 
 def _version() -> int:

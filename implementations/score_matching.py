@@ -169,9 +169,11 @@ def _distance_to_minimum(noise: Noise, objective: Callable[[Score, Tensor], Tens
         return objective(lambda x: theta[0] - x @ theta[1:].mT, x).mean()
 
     start = torch.zeros_like(found)
-    hessian = torch.func.hessian(average)(start).reshape(found.numel(), -1)
-    slope = torch.func.grad(average)(start).flatten()
-    minimum = torch.linalg.solve(hessian, -slope)
+    hessian, slope = (
+        torch.as_tensor(derivative(average, start)).reshape(found.numel(), -1)
+        for derivative in (torch.autograd.functional.hessian, torch.autograd.functional.jacobian)
+    )
+    minimum = torch.linalg.solve(hessian, -slope)[:, 0]
     return ((found.flatten() - minimum).norm() / found.norm()).item()
 
 

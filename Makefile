@@ -49,6 +49,10 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 mutants: $(VENV)/dev.stamp ## plant one bug at a time and see the tests fail: all methods, or METHODS="ddpm ddim"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m implementations.verification.mutants --jobs $(JOBS) $(METHODS)
 
+bench: $(VENV)/dev.stamp ## time our U-Net beside its peers, and what importing a method costs (about five minutes)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.unet
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.imports
+
 lint: $(VENV)/dev.stamp ## ruff, pyright, canonical records
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from implementations.common.noise import Noise
 from implementations.common.training import train
 from implementations.dpm import GaussianDiffusion
 from implementations.verification.impulses import moments
-from implementations.verification.oracles import Gaussian
+from implementations.verification.oracles import Gaussian, line
 
 F64 = torch.float64
 
@@ -45,9 +46,10 @@ def tables(process):
 class Fixed(Noise):
     """Given numbers, whatever is asked for: rows of eps, and rows of u."""
 
-    def __init__(self, eps=None, u=None):
+    def __init__(self, *, eps: torch.Tensor | None = None, u: torch.Tensor | None = None):
         super().__init__(0)
-        self.eps, self.u = eps, u
+        nothing = torch.empty(0)
+        self.eps, self.u = nothing if eps is None else eps, nothing if u is None else u
 
     def __call__(self, like):
         return self.eps.to(like)
@@ -90,8 +92,9 @@ def test_offset_and_largest_beta_can_be_chosen():
 
 @pytest.mark.parametrize("wrong", [{"T": 0}, {"s": -0.1}, {"largest": 0.0}, {"largest": 1.0}, {"largest": math.nan}])
 def test_a_schedule_out_of_range_is_named(wrong):
+    options: dict[str, Any] = {"T": 4} | wrong
     with pytest.raises(ValueError, match="needs T >= 1, s >= 0 and largest between 0 and 1, not"):
-        iddpm.cosine_schedule(**{"T": 4} | wrong)
+        iddpm.cosine_schedule(**options)
 
 
 # T1: strided steps
@@ -280,7 +283,8 @@ def test_terms_and_bound_can_clip_the_predicted_x_0():
 def test_with_a_fixed_variance_the_bound_is_ddpms():
     process, levels = rough(6), 9
     x_0 = torch.linspace(-1, 1, levels, dtype=F64)[torch.tensor([[0, 3], [8, 5], [4, 4]])]
-    for variance, place in (("small", -1.0), ("large", 1.0)):
+    fixed: list[tuple[ddpm.Variance, float]] = [("small", -1.0), ("large", 1.0)]
+    for variance, place in fixed:
 
         def model(x, t, place=place):
             return torch.cat([lively(x, t)[:, :2], torch.full_like(x, place)], 1)
@@ -312,7 +316,7 @@ def test_the_bound_trains_the_variance_and_only_the_simple_loss_the_mean(weight)
 
     guess, place = output.detach().chunk(2, dim=1)
     terms = [hand_term(process, x_0[r], x_t[r], int(t[r]), output.detach()[r], None) for r in range(40)]
-    expected = ((eps - guess) ** 2).mean() + lam * T * np.mean(terms)
+    expected = ((eps - guess) ** 2).mean() + lam * T * sum(terms) / 40
     assert float(value.detach()) == pytest.approx(float(expected), rel=1e-10)
     torch.testing.assert_close(gradient[:, :2], -2 * (eps - guess) / 80, rtol=1e-12, atol=1e-15)
     # d/dplace of [log var_p + (var_q + d^2) / var_p] / 2, where log var_p moves by log(beta / tilde) / 2
@@ -402,7 +406,7 @@ def test_the_estimate_of_the_bound_is_its_exact_sum_over_t():
     eps = torch.tensor([[0.7, -0.4]], dtype=F64).expand(8, 2)
     grid = (torch.arange(8, dtype=F64) + 0.5) / 8
     importance = filled([[1.0], [3.0], [4.0]])
-    value = iddpm.bound_loss(lively, process, x_0, 9, importance, noise=Fixed(eps, grid))
+    value = iddpm.bound_loss(lively, process, x_0, 9, importance, noise=Fixed(eps=eps, u=grid))
     each = []
     for t in (1, 2, 3):
         x_t = process.diffuse(x_0[:1], t, eps[:1])
@@ -422,7 +426,7 @@ def test_in_proportion_to_the_terms_the_estimate_has_no_variance():
     terms = iddpm.term(process, x_0, x_t, t, lively(x_t, t), None).abs()
     for u in (0.01, 0.5, 0.99):
         importance = filled(terms[:, None].tolist())
-        draw = Fixed(eps[:1], torch.tensor([u], dtype=F64))
+        draw = Fixed(eps=eps[:1], u=torch.tensor([u], dtype=F64))
         value = iddpm.bound_loss(lively, process, x_0[:1], None, importance, noise=draw)
         assert abs(float(value)) == pytest.approx(float(terms.sum()), rel=1e-9)
 
@@ -441,9 +445,10 @@ def test_the_bound_loss_trains_mean_and_variance():
 
 
 def test_an_importance_out_of_range_is_named():
-    for wrong in ({"T": 0}, {"size": 0}, {"uniform": -0.1}, {"uniform": 1.1}):
+    wrong: list[dict[str, Any]] = [{"T": 0}, {"T": 3, "size": 0}, {"T": 3, "uniform": -0.1}, {"T": 3, "uniform": 1.1}]
+    for options in wrong:
         with pytest.raises(ValueError, match=r"importance needs T >= 1, size >= 1, uniform in 0\.\.1, not"):
-            iddpm.Importance(**{"T": 3} | wrong)
+            iddpm.Importance(**options)
     assert iddpm.Importance(1, 1, 0.0).probabilities().tolist() == [1.0]
     assert iddpm.Importance(2, 1, 1.0).uniform == 1.0
 
@@ -577,7 +582,7 @@ def exact_mean_of_bits(model, process, m, s):
     """E over data and noise of every term: all are quadratic in two normal draws, so the four corners are exact."""
     signs = torch.tensor([[1.0], [1.0], [-1.0], [-1.0]], dtype=F64)
     eps = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]], dtype=F64)
-    return iddpm.bits_per_dimension(model, process, m + s * signs, None, noise=Fixed(eps)).mean(1)
+    return iddpm.bits_per_dimension(model, process, m + s * signs, None, noise=Fixed(eps=eps)).mean(1)
 
 
 @pytest.mark.parametrize("K", [1, 2, 4, 12])
@@ -660,7 +665,7 @@ def test_step_by_step_parity_with_diffusers(K, clip, monkeypatch):
     shared, x = Noise(2), x_T
     monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *a, **k: shared(x_T))
     for t in scheduler.timesteps.tolist():
-        x = scheduler.step(lively(x, torch.full((6,), t + 1)), t, x).prev_sample
+        x = scheduler.step(lively(x, torch.full((6,), t + 1)), t, x, return_dict=False)[0]
     torch.testing.assert_close(ours, x, rtol=1e-9, atol=1e-9)
 
 
@@ -682,3 +687,73 @@ def test_a_batch_of_8_equals_two_of_4():
     whole = iddpm.sample(lively, process, x_T, noise=Noise(range(8)))
     halves = [iddpm.sample(lively, process, x_T[i : i + 4], noise=Noise(range(i, i + 4))) for i in (0, 4)]
     torch.testing.assert_close(whole, torch.cat(halves))
+
+
+# What the demo measures with
+
+
+def test_the_ideal_variance_is_that_of_x_before_given_x_by_numerical_integration():
+    process, law, x = rough(6), line(), torch.tensor([[-1.1], [0.2], [0.7], [2.0]], dtype=F64)
+    abar, beta, tilde = tables(process)
+    model = iddpm.ideal(law, process)
+    before = torch.linspace(-9, 9, 20_001, dtype=F64)[:, None]
+    for t in (1, 2, 4, 6):
+        output = model(x, torch.full((4,), t))
+        torch.testing.assert_close(output[:, :1], law.eps(x, abar[t] ** 0.5, (1 - abar[t]) ** 0.5))
+        prior = law.log_prob(before, abar[t - 1] ** 0.5, (1 - abar[t - 1]) ** 0.5)
+        weight = (prior - (x - (1 - beta[t]) ** 0.5 * before.T) ** 2 / (2 * beta[t])).softmax(1)
+        mean = weight @ before
+        variance = (weight * (before.T - mean) ** 2).sum(1, keepdim=True).clamp(tilde[t], beta[t])
+        torch.testing.assert_close(iddpm.reverse(process, x, t, output)[1], variance, rtol=1e-6, atol=0)
+
+
+def test_the_ideal_variance_stays_within_its_bounds():
+    """Half-way between two far modes it would be far above beta, in a point mass at beta-tilde."""
+    process = rough(6)
+    x, t = torch.tensor([[0.0]], dtype=F64), torch.tensor([4])
+    apart = iddpm.GaussianMixture([1.0, 1.0], [[-5.0], [5.0]], [0.01, 0.01])
+    assert float(iddpm.ideal(apart, process)(x, t)[0, 1]) == 1
+    assert float(iddpm.ideal(Gaussian(0.0, 0.0), process)(x, t)[0, 1]) == pytest.approx(-1, abs=1e-9)
+
+
+def test_spread_is_that_of_the_samples():
+    """In one step from x_T ~ N(0, 1) they are the mean of x_0 given x_T, whose slope is known."""
+    process, s = rough(7), 0.4
+    abar = float(process.abar[7])
+    found = iddpm.spread(iddpm.ideal(Gaussian(0.0, s**2), process), process, 1)
+    assert found == pytest.approx(abar**0.5 * s**2 / (abar * s**2 + 1 - abar), rel=1e-9)
+    every = iddpm.spread(iddpm.ideal(Gaussian(0.0, s**2), process), process, 7)
+    assert every == pytest.approx(s, rel=0.05)
+
+
+def test_a_fixed_variance_leaves_the_mean_alone_and_answers_are_remembered():
+    process, x, asked = rough(5), torch.randn(3, 2, dtype=F64), []
+    same = iddpm.remembering(lambda x, t: asked.append(int(t[0])) or lively(x, t))
+    for place, table in ((-1.0, process.posterior_variance), (1.0, process.beta)):
+        for t in (3, 5):
+            output = iddpm.with_variance(same, place)(x, torch.full((3,), t))
+            mean, variance = iddpm.reverse(process, x, t, output)
+            torch.testing.assert_close(mean, iddpm.reverse(process, x, t, lively(x, torch.full((3,), t)))[0])
+            torch.testing.assert_close(variance, table[t].expand(3, 2))
+    assert asked == [3, 5]
+
+
+def test_relative_noise_is_the_spread_of_the_weighted_draws():
+    """Two times, two draws each: an estimate is L_t / p_t, with p_t / 2 for each draw."""
+    terms = torch.tensor([[1.0, 3.0], [2.0, 8.0]], dtype=F64)
+    p = torch.tensor([0.25, 0.75], dtype=F64)
+    draws, weight = np.array([4.0, 12.0, 8 / 3, 32 / 3]), np.array([0.125, 0.125, 0.375, 0.375])
+    mean = (weight * draws).sum()
+    assert mean == pytest.approx(7)
+    expected = math.sqrt((weight * (draws - mean) ** 2).sum()) / mean
+    assert iddpm.relative_noise(terms, p) == pytest.approx(expected, rel=1e-12)
+
+
+# T7 and T8: samples of a trained network, and the claims
+
+
+@pytest.mark.slow
+def test_demo_holds_its_claims():
+    result = iddpm.demo()
+    assert [claim.name for claim in result.claims if not claim.holds] == []
+    assert result.samples.shape == (36, 1, 8, 8)

@@ -130,6 +130,17 @@ def test_the_code_of_a_paper_is_a_record_of_its_own(kb, shelf, tmp_path, record)
             shelf.document(ident).path.unlink()
 
 
+def test_a_list_that_names_the_code_of_a_paper_names_another_work(kb, make, record, tmp_path):
+    links = {"pdf": "https://example.org/score.pdf", "code": "https://github.com/someone/score"}
+    shelf = make(record("paper", title="A Paper on Scores", links=links))
+    file = tmp_path / "list.md"
+    file.write_text(
+        "- [someone/score](https://github.com/someone/score)\n\n- [The PDF](https://example.org/score.pdf)\n"
+    )
+    outcome = kb(shelf, "import", str(file), "--json")
+    assert [(one["status"], one["id"]) for one in data(outcome)] == [("new", "someone-score"), ("exists", "paper")]
+
+
 def test_the_whole_collection_comes_back_from_its_own_export(kb, tmp_path):
     """Every record of this project, through JSON, into an empty collection: the same data."""
     ours = Collection(Path(__file__).resolve().parents[3])

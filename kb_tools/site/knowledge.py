@@ -263,17 +263,14 @@ def _evidence(root: Path, slug: str, module: str, problems: list[str]) -> tuple[
 
 
 def _samples(folder: Path, entry: Mapping[str, Any], problems: list[str]) -> list[Sample]:
-    made = " · ".join(
-        [
-            f"{entry['data']}" if entry.get("data") else "",
-            f"seed {entry['seeds'][0]}" if entry.get("seeds") else "",
-            f"{entry['network_evaluations']} network evaluations per sample"
-            if entry.get("network_evaluations")
-            else "",
-            f"{entry.get('device', '')}",
-        ]
-    )
-    caption = " · ".join(part for part in made.split(" · ") if part)
+    calls = entry.get("network_evaluations")
+    made = [
+        entry.get("data"),
+        f"seed {entry['seeds'][0]}" if entry.get("seeds") else None,
+        f"{calls} network evaluation{'s' if calls != 1 else ''} per sample" if calls else None,
+        entry.get("device"),
+    ]
+    caption = " · ".join(str(part) for part in made if part)
     return _figures(folder, entry.get("figures", []), caption, problems)
 
 

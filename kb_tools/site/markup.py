@@ -106,7 +106,7 @@ def environment(templates: Path, cache: Path) -> Environment:
 def page(title: str, body: str, *, description: str = "", extra: Mapping[str, Any] | None = None) -> str:
     """A Markdown file: front matter and one raw HTML block.
 
-    extra: more front matter: a list of pairs of names and texts, or JSON that is safe inside a <script> element.
+    extra: more front matter: a list of pairs of our own names and texts, or JSON that is safe inside a <script> element.
     A blank line would end the block for some readers of Markdown, so none is left; templates and highlighted code
     put no meaning into one.
     """
@@ -117,6 +117,6 @@ def page(title: str, body: str, *, description: str = "", extra: Mapping[str, An
         if isinstance(value, str):
             meta.append(f"{name}: {json.dumps(value)}")
         else:
-            meta += [f"{name}:", *(f"- [{plain(key)}, {plain(said)}]" for key, said in value)]
+            meta += [f"{name}:", *(f"- [{json.dumps(key)}, {plain(said)}]" for key, said in value)]
     block = re.sub(r"\n[ \t]*(?=\n)", "", body)
     return "---\n" + "\n".join(meta) + "\n---\n\n" + block.strip() + "\n"

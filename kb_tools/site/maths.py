@@ -52,6 +52,7 @@ _REWRITES = (
     (re.compile(r"\\(?:no(?:number|tag)|label\{[^{}]*\}|tag\{[^{}]*\})"), ""),
     (re.compile(r"(\\[bB]igg?[lrm]?)\s*\\\|"), r"\1‖"),
     (re.compile(r"(?<!\\):="), r"\\coloneqq "),
+    (re.compile(r"\\arg(?![A-Za-z])"), r"\\operatorname{arg}"),
 )
 
 

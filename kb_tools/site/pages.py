@@ -82,7 +82,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str) -> dict[str
         written=written,
         shown=shown,
         distance=distance,
-        methods=list(k.methods.values()),
+        methods=sorted(k.methods.values(), key=lambda m: k.position[m.record.id]),
         by_topic=_by_topic(k, k.papers.values()),
         resources_by_topic=_by_topic(k, k.resources.values()),
         goals=sorted((r for i, r in k.papers.items() if k.path_to[i]), key=lambda r: name_of(r).lower()),

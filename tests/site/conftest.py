@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from implementations.verification import evidence
 from implementations.verification.sources import code_hash
@@ -216,3 +216,60 @@ def write(tmp_path: Path) -> Callable[..., Collection]:
 @pytest.fixture(scope="session")
 def a_record() -> Callable[..., dict[str, Any]]:
     return record
+
+
+class Watched:
+    """A context whose pages report what no page may do: errors, dialogs, requests to another origin."""
+
+    def __init__(self, context: BrowserContext, origin: str) -> None:
+        self.context, self.origin = context, origin
+        self.complaints: list[str] = []
+        context.route("**/*", self._route)
+        context.on("page", self._watch)
+
+    def _route(self, route: Any) -> None:
+        url = route.request.url
+        if url.startswith((self.origin, "blob:", "data:")):
+            route.continue_()
+        else:
+            self.complaints.append(f"request to {url}")
+            route.abort()
+
+    def _watch(self, page: Page) -> None:
+        page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (self.complaints.append(f"dialog {dialog.message}"), dialog.dismiss()))
+
+    def page(self) -> Page:
+        page = self.context.new_page()
+        page.set_default_timeout(10_000)
+        return page
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Callable[..., tuple[Page, Watched]]]:
+    """opened(site, page="", **context options): a page, and what watches it; complaints fail the test."""
+    watched: list[Watched] = []
+
+    def open_(site: Any, address: str = "", **options: Any) -> tuple[Page, Watched]:
+        watched.append(Watched(browser.new_context(**options), site.address))
+        page = watched[-1].page()
+        page.goto(site.address + address)
+        if options.get("java_script_enabled", True):
+            settle(page)
+        return page, watched[-1]
+
+    yield open_
+    for each in watched:
+        each.context.close()
+        assert each.complaints == []
+
+
+def settle(page: Page) -> None:
+    """Wait until the scripts have done what they do at the start."""
+    page.locator("html[data-ready]").wait_for(state="attached")
+
+
+@pytest.fixture(scope="session")
+def ready() -> Callable[[Page], None]:
+    return settle

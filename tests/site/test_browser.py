@@ -3,66 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from kb_tools import progress
+from kb_tools.cli import main
+from kb_tools.records.store import Collection
 
 pytestmark = pytest.mark.browser
-
-
-class Watched:
-    """A context whose pages report what no page may do: errors, dialogs, requests to another origin."""
-
-    def __init__(self, context: BrowserContext, origin: str) -> None:
-        self.context, self.origin = context, origin
-        self.complaints: list[str] = []
-        context.route("**/*", self._route)
-        context.on("page", self._watch)
-
-    def _route(self, route: Any) -> None:
-        url = route.request.url
-        if url.startswith((self.origin, "blob:", "data:")):
-            route.continue_()
-        else:
-            self.complaints.append(f"request to {url}")
-            route.abort()
-
-    def _watch(self, page: Page) -> None:
-        page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (self.complaints.append(f"dialog {dialog.message}"), dialog.dismiss()))
-
-    def page(self) -> Page:
-        page = self.context.new_page()
-        page.set_default_timeout(10_000)
-        return page
-
-
-@pytest.fixture
-def opened(browser: Browser) -> Iterator[Callable[..., tuple[Page, Watched]]]:
-    """opened(site, page="", **context options): a page, and what watches it; complaints fail the test."""
-    watched: list[Watched] = []
-
-    def open_(site: Any, address: str = "", **options: Any) -> tuple[Page, Watched]:
-        watched.append(Watched(browser.new_context(**options), site.address))
-        page = watched[-1].page()
-        page.goto(site.address + address)
-        return page, watched[-1]
-
-    yield open_
-    for each in watched:
-        each.context.close()
-        assert each.complaints == []
-
-
-def ready(page: Page) -> None:
-    """Wait until the scripts have taken over the marks."""
-    page.locator("[data-pill]").wait_for(state="attached")
-    page.wait_for_function("document.querySelector('[data-pill]').textContent !== ''")
 
 
 @pytest.mark.slow
@@ -76,15 +29,16 @@ def test_every_page_is_quiet_and_fits(real: Any, opened: Callable) -> None:
         assert watched.complaints == [], address
 
 
-def test_hostile_record_stays_text_even_without_a_policy(small: Any, opened: Callable) -> None:
+def test_hostile_record_stays_text_even_without_a_policy(small: Any, opened: Callable, ready: Callable) -> None:
     page, _ = opened(small, bypass_csp=True)
     for address in small.pages():
         page.goto(small.address + address)
         assert page.evaluate("window.pwned") is None, address
     page.goto(small.address)
-    page.locator("[data-md-component=search-query]").click()
-    page.locator("[data-md-component=search-query]").press_sequentially("script")
-    page.locator(".md-search-result__item").first.wait_for()
+    ready(page)
+    page.keyboard.press("s")
+    page.get_by_role("combobox").fill("pwned")
+    page.get_by_role("option").first.wait_for()
     assert page.evaluate("window.pwned") is None
     page.goto(small.address + "papers/?q=spite")
     ready(page)
@@ -113,9 +67,8 @@ def test_the_policy_forbids_inline_scripts(small: Any, browser: Browser) -> None
     context.close()
 
 
-def test_a_mark_is_one_click_and_survives_a_reload(small: Any, opened: Callable) -> None:
+def test_a_mark_is_one_click_and_survives_a_reload(small: Any, opened: Callable, ready: Callable) -> None:
     page, _ = opened(small, "papers/")
-    ready(page)
     expect(page.locator("[data-pill]")).to_have_text("1 of 5 read")
     mark = page.locator('button[data-mark="ring"]')
     mark.click()
@@ -134,14 +87,46 @@ def test_a_mark_is_one_click_and_survives_a_reload(small: Any, opened: Callable)
     assert stored["ring"]["s"] == "reading"
 
 
-def test_marks_go_out_to_kb_and_come_back(small: Any, opened: Callable) -> None:
+def test_marks_can_be_taken_to_a_shell(small: Any, opened: Callable) -> None:
+    page, _ = opened(small, permissions=["clipboard-read", "clipboard-write"])
+    page.evaluate(
+        """localStorage.setItem('kb:/:v1', JSON.stringify({ solo: { s: 'read', t: '2026-01-01T00:00:00Z' },
+             ring: { s: 'read', t: '2026-01-01T00:00:00Z' }, survey: { s: 'skipped', t: '2026-01-01T00:00:00Z' } }))"""
+    )
+    page.reload()
+    page.get_by_role("button", name="Copy as kb command").click()
+    page.wait_for_function(
+        "navigator.clipboard.readText().then((t) => t === 'kb status ring solo read\\nkb status survey skipped\\n')"
+    )
+
+
+def test_a_mark_for_a_paper_that_is_gone_is_kept_and_never_counted(
+    small: Any, opened: Callable, ready: Callable
+) -> None:
     page, _ = opened(small)
+    marks = {i: {"s": "read", "t": "2026-01-01T00:00:00Z"} for i in ("start", "ring", "solo", "survey", "gone")}
+    page.evaluate(f"localStorage.setItem('kb:/:v1', {json.dumps(json.dumps(marks))})")
+    page.reload()
     ready(page)
+    expect(page.locator("[data-count]")).to_have_text("4 of 5")
+    page.locator('[data-next] button[data-mark="spite"]').click()
+    expect(page.locator("[data-count]")).to_have_text("5 of 5")
+    expect(page.locator("[data-next]")).to_contain_text("All read")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export marks").click()
+    assert "gone" in json.loads(download.value.path().read_text())["marks"]
+
+
+def test_marks_go_out_to_kb_and_come_back(small: Any, opened: Callable, ready: Callable, tmp_path: Path) -> None:
+    page, _ = opened(small)
     page.locator('[data-next] button[data-mark="ring"]').click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Export marks").click()
     text = download.value.path().read_text()
     assert {i: m.status for i, m in progress.loads(text, "marks").items()} == {"ring": "read"}
+    root = shutil.copytree(small.collection.root, tmp_path / "copy", ignore=shutil.ignore_patterns("build"))
+    assert main(["-C", str(root), "progress", "import", str(download.value.path())]) == 0
+    assert Collection(root).records()["ring"].status == "read"
 
     page.evaluate("localStorage.clear()")
     page.reload()
@@ -163,13 +148,12 @@ def test_marks_go_out_to_kb_and_come_back(small: Any, opened: Callable) -> None:
 @pytest.mark.parametrize("text", ["not json", "[]", '{"schema_version": 2, "marks": {}}', "null"])
 def test_a_wrong_file_of_marks_changes_nothing(small: Any, opened: Callable, text: str) -> None:
     page, _ = opened(small)
-    ready(page)
     page.locator("[data-file]").set_input_files({"name": "x", "mimeType": "text/plain", "buffer": text.encode()})
     expect(page.locator(".kb-say")).to_contain_text("That file")
     assert page.evaluate("localStorage.getItem('kb:/:v1')") is None
 
 
-def test_marks_work_where_storage_is_refused(small: Any, opened: Callable) -> None:
+def test_marks_work_where_storage_is_refused(small: Any, opened: Callable, ready: Callable) -> None:
     page, _ = opened(small, "404.html")
     page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no'); } });")
     page.goto(small.address + "papers/")
@@ -180,7 +164,7 @@ def test_marks_work_where_storage_is_refused(small: Any, opened: Callable) -> No
     expect(page.locator(".kb-say")).to_contain_text("refuses storage")
 
 
-def test_broken_and_renamed_marks_are_understood(small: Any, opened: Callable) -> None:
+def test_broken_and_renamed_marks_are_understood(small: Any, opened: Callable, ready: Callable) -> None:
     page, _ = opened(small)
     page.evaluate("localStorage.setItem('kb:/:v1', '{broken')")
     page.reload()
@@ -199,9 +183,8 @@ def shown(page: Page) -> list[str]:
     return page.locator(".paper-row:visible").evaluate_all("rows => rows.map((row) => row.dataset.id)")
 
 
-def test_filters_sort_and_keep_their_state_in_the_address(small: Any, opened: Callable) -> None:
+def test_filters_sort_and_keep_their_state_in_the_address(small: Any, opened: Callable, ready: Callable) -> None:
     page, _ = opened(small, "papers/")
-    ready(page)
     count = page.locator("[data-shown]")
     assert shown(page)[0] == "start"
     assert sorted(shown(page)) == ["ring", "solo", "spite", "start", "survey"]
@@ -219,19 +202,64 @@ def test_filters_sort_and_keep_their_state_in_the_address(small: Any, opened: Ca
     page.locator("select[name=kind]").select_option("survey")
     assert shown(page) == ["survey"]
     page.locator("select[name=kind]").select_option("")
-    page.get_by_label("has code").check()
+    page.locator("select[name=code]").select_option("code")
     assert sorted(shown(page)) == ["ring", "spite"]
-    page.get_by_label("has code").uncheck()
+    page.locator("select[name=code]").select_option("verified")
+    assert sorted(shown(page)) == ["ring", "spite"]
+    page.locator("select[name=code]").select_option("")
+    page.locator("select[name=year]").select_option("1999")
+    assert shown(page) == ["solo"]
+    page.locator("select[name=year]").select_option("")
     page.locator("select[name=status]").select_option("read")
     assert shown(page) == ["start"]
     page.locator("select[name=status]").select_option("")
     page.locator("select[name=sort]").select_option("old")
     assert shown(page)[:2] == ["solo", "start"]
+    page.locator("select[name=sort]").select_option("title")
+    assert shown(page)[-1] == "solo", "Zebra comes last"
+
+
+def test_each_choice_says_how_many_it_leaves(small: Any, opened: Callable) -> None:
+    page, _ = opened(small, "papers/?topic=speed")
+
+    def choices(name: str) -> list[str]:
+        return page.locator(f"select[name={name}] option:enabled").all_inner_texts()
+
+    assert choices("kind") == ["any", "paper (2)"]
+    assert choices("wr") == ["any", "2, read (1)", "1, skim (1)"]
+    assert choices("topic")[1].startswith("Basics (3)"), "a facet does not count against itself"
+
+
+def test_cards_are_the_same_papers_and_the_choice_is_in_the_address(
+    small: Any, opened: Callable, ready: Callable
+) -> None:
+    page, _ = opened(small, "papers/?kind=survey")
+    page.get_by_role("button", name="Cards").click()
+    assert "view=cards" in page.url
+    assert "kind=survey" in page.url
+    page.reload()
+    ready(page)
+    expect(page.get_by_role("button", name="Cards")).to_have_attribute("aria-pressed", "true")
+    assert shown(page) == ["survey"]
+
+
+def test_back_keeps_filter_and_place(real: Any, opened: Callable, ready: Callable) -> None:
+    page, _ = opened(real, "papers/", viewport={"width": 900, "height": 500})
+    page.locator("select[name=kind]").select_option("paper")
+    page.locator("select[name=sort]").select_option("new")
+    before = page.locator("[data-shown]").inner_text()
+    page.evaluate("scrollTo({ top: 900, behavior: 'instant' })")
+    page.locator(".paper-row:visible .row-title").nth(12).click()
+    page.wait_for_url("**/papers/*/")
+    page.go_back()
+    ready(page)
+    expect(page.locator("[data-shown]")).to_have_text(before)
+    expect(page.locator("select[name=sort]")).to_have_value("new")
+    page.wait_for_function("scrollY > 500")
 
 
 def test_text_filter_finds_authors_and_summaries_and_has_an_empty_state(small: Any, opened: Callable) -> None:
     page, _ = opened(small, "papers/")
-    ready(page)
     field = page.get_by_placeholder("Filter:")
     field.fill("jiaming")
     expect(page.locator(".paper-row:visible")).to_have_count(1)
@@ -247,7 +275,6 @@ def test_text_filter_finds_authors_and_summaries_and_has_an_empty_state(small: A
 
 def test_the_list_works_by_keyboard(small: Any, opened: Callable) -> None:
     page, _ = opened(small, "papers/")
-    ready(page)
     page.locator("[data-filters]").wait_for()
     second = shown(page)[1]
     page.keyboard.press("j")
@@ -259,16 +286,42 @@ def test_the_list_works_by_keyboard(small: Any, opened: Callable) -> None:
     expect(page.locator(".paper-row:visible")).to_have_count(1)
     page.keyboard.press("Escape")
     expect(page.locator(".paper-row:visible")).to_have_count(5)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("next paper")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("v")
+    expect(page.locator("[data-papers]")).to_have_attribute("data-view", "cards")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url("**/papers/*/")
 
 
+def test_a_page_can_be_walked_with_the_tab_key(small: Any, opened: Callable) -> None:
+    page, _ = opened(small, "papers/ring/")
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Skip to the content")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.locator("#content :focus")).to_have_count(1)
+    page.get_by_role("button", name="read", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-pill]")).to_have_text("2 of 5 read")
+    hidden = page.evaluate(
+        """() => [...document.querySelectorAll('a, button, input, select, summary, [tabindex]')].filter((e) => {
+             e.focus({ focusVisible: true });
+             const box = e.getBoundingClientRect();
+             return document.activeElement === e && (box.width === 0 || box.height === 0) && e.tabIndex >= 0;
+           }).map((e) => e.outerHTML.slice(0, 90))"""
+    )
+    assert hidden == [], "what can be reached can be seen"
+
+
 def test_order_can_be_cut_to_a_goal(small: Any, opened: Callable) -> None:
     page, _ = opened(small, "order/")
-    ready(page)
     page.get_by_label("I want to understand").select_option("survey")
     expect(page.locator("[data-shown]")).to_contain_text("these 3, you have read 1")
+    expect(page.locator("#ring [data-why]")).to_have_text("Needed for The paper called survey.")
     assert page.locator(".step:visible").evaluate_all("s => s.map((e) => e.dataset.id)") == ["start", "ring", "survey"]
     page.get_by_label("only what is left").check()
     expect(page.locator(".step:visible")).to_have_count(2)
@@ -279,7 +332,6 @@ def test_what_to_read_next_follows_the_marks_and_agrees_with_kb(small: Any, open
     from kb_tools.order import next_papers
 
     page, _ = opened(small)
-    ready(page)
 
     def cards() -> list[str]:
         return page.locator("[data-next] > li").evaluate_all("s => s.map((e) => e.dataset.id)")
@@ -313,7 +365,6 @@ def test_maths_is_drawn(small: Any, opened: Callable) -> None:
 
 def test_code_and_bibtex_can_be_copied(small: Any, opened: Callable) -> None:
     page, _ = opened(small, "papers/ring/", permissions=["clipboard-read", "clipboard-write"])
-    ready(page)
     page.locator(".equation .copy").click()
     expect(page.locator(".kb-say")).to_have_text("Copied")
     assert "    kept = alpha * x  # Eq. 2\n" in page.evaluate("navigator.clipboard.readText()")
@@ -334,6 +385,15 @@ def test_without_scripts_everything_can_be_read(small: Any, opened: Callable) ->
     assert page.locator("math").first.is_visible()
     page.goto(small.address + "order/goals/")
     assert page.locator("section.goal").count() >= 3
+    page.goto(small.address + "graph/")
+    assert page.locator(".chart a.n:visible").count() == 5
+    assert page.locator(".graph-table tbody tr:visible").count() == 5
+    page.locator('.chart a[href="../papers/ring/"]').click()
+    page.wait_for_url("**/papers/ring/")
+    page.goto(small.address + "papers/start/")
+    page.get_by_role("link", name="Two steps: 4 papers").click()
+    page.wait_for_url("**/graph/start.svg")
+    assert page.locator("a").count() == 4
 
 
 def test_scheme_follows_the_system_and_the_choice_is_kept(small: Any, opened: Callable) -> None:
@@ -345,13 +405,40 @@ def test_scheme_follows_the_system_and_the_choice_is_kept(small: Any, opened: Ca
     expect(page.locator("body")).to_have_attribute("data-md-color-scheme", "default")
 
 
-def test_search_finds_a_paper_by_the_name_people_use(small: Any, opened: Callable) -> None:
-    page, _ = opened(small)
-    page.keyboard.press("s")
-    page.locator("[data-md-component=search-query]").press_sequentially("ring")
-    page.locator(".md-search-result__item a").first.wait_for()
-    hrefs = page.locator(".md-search-result__item a").evaluate_all("links => links.map((a) => a.pathname)")
-    assert any(path.startswith("/papers/ring/") for path in hrefs)
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("ddpm", "papers/ddpm/"),
+        ("score sde", "papers/score-sde/"),
+        ("2010.02502", "papers/ddim/"),
+        ("denosing implicit models", "papers/ddim/"),
+        ("estimating gradients of the data", "papers/ncsn/"),
+        ("classifer free guidence", "papers/cfg/"),
+        ("hyvarinen", "papers/score-matching/"),
+    ],
+)
+def test_search_finds_what_is_half_remembered(real: Any, opened: Callable, words: str, first: str) -> None:
+    page, _ = opened(real, "404.html")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("combobox").fill(words)
+    expect(page.get_by_role("option").first).to_have_attribute("data-to", real.address + first)
+
+
+def test_search_by_keyboard_and_what_is_not_there(real: Any, opened: Callable) -> None:
+    page, _ = opened(real)
+    page.keyboard.press("Control+k")
+    field = page.get_by_role("combobox")
+    field.fill("jonathan ho")
+    expect(page.get_by_role("option").nth(2)).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("option").nth(1)).to_have_attribute("aria-selected", "true")
+    expect(field).to_have_attribute("aria-activedescendant", "hit-1")
+    field.fill("qqqqqqqq")
+    expect(page.get_by_role("dialog")).to_contain_text("0 found")
+    field.fill("u-net")
+    expect(page.get_by_role("option").first).to_contain_text("U-Net")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/papers/unet/")
 
 
 def test_first_visit_is_light(real: Any, browser: Browser) -> None:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
+from kb_tools.adding import fields_of
 from kb_tools.errors import KbError
 from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.site.build import build
+from kb_tools.sources.arxiv import read_feed
+from kb_tools.sources.references import Reference
+from kb_tools.sources.transport import Reply
 
 ROOT = Path(__file__).resolve().parents[2]
+FIXTURES = ROOT / "tests" / "kb_tools" / "fixtures"
 BASICS = {"basics": {"title": "Basics", "summary": "Where to begin."}}
 ADDRESS = "http://site.invalid/"
 LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "form": "action"}
@@ -84,8 +91,9 @@ def test_no_page_loads_anything_from_elsewhere_and_no_id_stands_twice(
         assert len(content.ids) == len(set(content.ids)), page
 
 
-def test_hostile_text_stays_text(small: Any, hostile: tuple[str, ...]) -> None:
-    for page, content in parsed(small).items():
+def check_inert(site: Any) -> None:
+    """No page has an element, attribute or address that a record brought."""
+    for page, content in parsed(site).items():
         for tag, attributes in content.elements:
             assert not [name for name in attributes if name.startswith("on")], (page, tag)
             assert tag not in ("iframe", "object", "embed", "base"), page
@@ -95,10 +103,32 @@ def test_hostile_text_stays_text(small: Any, hostile: tuple[str, ...]) -> None:
                 assert attributes.get("src") or attributes.get("type") == "application/ld+json", page
             if tag == "img":
                 assert attributes["src"] != "x", page
+
+
+def test_hostile_text_stays_text(small: Any, hostile: tuple[str, ...]) -> None:
+    check_inert(small)
     text = Page(small.html("papers/spite")).text
     squeezed = " ".join(text.split())
     for payload in hostile:
         assert squeezed.count(" ".join(payload.split())) >= 10, payload
+
+
+def test_hostile_answer_of_arxiv_stays_text(tmp_path: Path, write: Callable, hostile: tuple[str, ...]) -> None:
+    """A recorded answer with every payload in its title, author and abstract, through the reader of `kb add`."""
+    recorded = json.loads((FIXTURES / "arxiv" / "single_entry_plain.json").read_text("utf-8"))["body"]
+    spite = escape(" ".join(hostile))
+    for words in ("Heat-bath random walks with Markov bases", "Caprice Stanley", "Graphs on lattice points"):
+        assert words in recorded
+        recorded = recorded.replace(words, f"{words} {spite}")
+    reply = Reply(200, "application/atom+xml", recorded.encode())
+    work = read_feed(reply, ["1605.08386"])["1605.08386"]
+    fields = fields_of(work, Reference("1605.08386", "1605.08386", None, None))
+    kept = {name: value for name, value in fields.items() if value}
+    collection = write([{"id": "walks", "kind": "paper", **kept, "topics": ["basics"]}], BASICS)
+    report = build(collection, tmp_path / "build")
+    site = SimpleNamespace(folder=report.site, pages=lambda: ["papers/walks/", "papers/", "order/", ""])
+    check_inert(site)
+    assert hostile[0] in Page((report.site / "papers" / "walks" / "index.html").read_text("utf-8")).text
 
 
 def test_what_cannot_be_set_is_shown_as_written_and_reported(small: Any) -> None:

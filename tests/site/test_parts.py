@@ -95,6 +95,10 @@ def test_latex_of_papers_becomes_mathml_that_browsers_draw() -> None:
     assert ("mo", ";") in found
 
 
+def test_operators_by_name_are_words() -> None:
+    assert ("mo", "arg") in elements(r"\arg\min_x f")
+
+
 def test_double_bars_of_any_size_are_bars() -> None:
     found = elements(r"\big\| a \bigr\|^2 + \left\| b \right\|")
     assert [value for _, value in found if "\\" in value] == []

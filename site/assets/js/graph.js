@@ -103,7 +103,6 @@ export function startGraph(marks, base) {
     const filtered = kept.size < nodes.size || want.q !== "";
     shown.textContent = filtered ? `${kept.size} of ${nodes.size} papers` : `${nodes.size} papers`;
     reset.hidden = !filtered;
-    form.elements.depth.disabled = !want.focus;
     citations(kept, want.focus);
     if (remember) {
       toAddress({ ...want, depth: want.focus && want.depth !== FIELDS.depth ? want.depth : "" });

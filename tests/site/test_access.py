@@ -1,0 +1,65 @@
+"""axe-core over every kind of page: WCAG 2.2 AA and its best practices, however the reader has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+PAGES = (
+    "", "papers/", "papers/?view=cards", "papers/ddim/", "papers/cfg/", "topics/", "topics/sampling/",
+    "order/?goal=ect",
+    "order/goals/", "graph/", "graph/?focus=ddim&depth=2", "gallery/", "verification/", "resources/", "contribute/",
+    "data/", "code/ddim/", "404.html",
+)  # fmt: skip
+FEW = ("", "papers/?view=cards", "papers/ddim/", "order/", "graph/?focus=ddim", "verification/", "code/ddim/")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("pages", "options"),
+    [
+        pytest.param(PAGES, {"color_scheme": "light"}, id="light"),
+        pytest.param(FEW, {"color_scheme": "dark"}, id="dark"),
+        pytest.param(FEW, {"viewport": {"width": 320, "height": 640}}, id="320 px"),
+        pytest.param(FEW, {"forced_colors": "active"}, id="forced colours"),
+    ],
+)
+def test_axe_finds_nothing(
+    real: Any, opened: Callable, ready: Callable, pages: tuple[str, ...], options: dict[str, Any]
+) -> None:
+    page, _ = opened(real, "404.html", reduced_motion="reduce", **options)
+    page.add_init_script(path=AXE)
+    found = []
+    for address in pages:
+        page.goto(real.address + address)
+        ready(page)
+        if address == "verification/":
+            page.locator("details").evaluate_all("all => all.forEach((one) => (one.open = true))")
+        result = page.evaluate("(tags) => axe.run({ runOnly: tags, resultTypes: ['violations'] })", RULES)
+        found += [
+            f"{address or 'home'}: {rule['id']}: {node['target']} {node['failureSummary']}"
+            for rule in result["violations"]
+            for node in rule["nodes"]
+        ]
+    assert found == []
+
+
+@pytest.mark.parametrize("opener", ["search", "keys"])
+def test_axe_finds_nothing_in_what_opens(real: Any, opened: Callable, opener: str) -> None:
+    page, _ = opened(real, "404.html", reduced_motion="reduce")
+    page.add_init_script(path=AXE)
+    page.goto(real.address + "papers/")
+    page.locator("html[data-ready]").wait_for(state="attached")
+    page.keyboard.press("s" if opener == "search" else "?")
+    if opener == "search":
+        page.get_by_role("combobox").fill("diffusion")
+        page.get_by_role("option").first.wait_for()
+    result = page.evaluate("(tags) => axe.run('dialog', { runOnly: tags })", RULES)
+    assert [(rule["id"], [n["target"] for n in rule["nodes"]]) for rule in result["violations"]] == []

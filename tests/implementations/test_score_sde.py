@@ -501,9 +501,9 @@ def test_the_chain_of_1000_steps_is_ddpms_own_and_near_its_sde():
 
 
 def test_ve_steps_are_those_of_diffusers():
-    """Its scheduler takes t from 1 to sampling_eps, but its noise levels from an index, (t (N - 1)) cut down to an
-    integer: with its default sampling_eps and N = 2000 rounding in float32 makes it visit some levels twice and skip
-    others.  With sampling_eps = 0 and few levels both agree, once its tables, too, are float64.
+    """It tells the network the noise levels of times from 1 to sampling_eps, and steps between those of times from 1 to
+    0: with its defaults they are 1e-4 apart.  Given the score at the levels it steps between, and tables in float64, it
+    agrees.
     """
     N, sde = 12, VE(0.1, 5.0)
     theirs = ScoreSdeVeScheduler(num_train_timesteps=N, snr=0.2, sigma_min=0.1, sigma_max=5.0, sampling_eps=1e-9)

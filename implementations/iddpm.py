@@ -77,8 +77,8 @@ def least_variance(process: GaussianDiffusion) -> Tensor:
 
     If T is 1 there is no beta-tilde_2, and beta_1 is both bounds.
     """
-    first = process.posterior_variance[2:3] if process.T > 1 else process.beta[1:]
-    return torch.cat([first, first, process.posterior_variance[2:]])
+    first = process.posterior_variance[2] if process.T > 1 else process.beta[1]
+    return torch.cat([first.expand(2), process.posterior_variance[2:]])
 
 
 def reverse(
@@ -340,10 +340,6 @@ def relative_noise(terms: Tensor, p: Tensor) -> float:
     return ((terms.square().mean(1) / p.to(terms)).sum() / total.square() - 1).sqrt().item()
 
 
-RING_SD = 0.1
-RING = torch.tensor([[cos(k * pi / 4), sin(k * pi / 4)] for k in range(8)], dtype=torch.float64) * 2**0.5
-
-
 def demo(
     *,
     data: str = "digits",
@@ -390,7 +386,8 @@ def demo(
     for column in terms[:, :10].T:
         importance.record(torch.arange(1, process.T + 1), column)
 
-    cosine, sd, ring = cosine_schedule(1000), 0.5, GaussianMixture([1.0] * 8, RING, [RING_SD**2] * 8)
+    modes = torch.tensor([[cos(k * pi / 4), sin(k * pi / 4)] for k in range(8)], dtype=torch.float64) * 2**0.5
+    cosine, sd, ring = cosine_schedule(1000), 0.5, GaussianMixture([1.0] * 8, modes, [0.1**2] * 8)
     counts, times = [5, 7, 10, 15, K, 50, 100], timesteps(1000, K)
     x_T = Noise(seed)(torch.empty(1500, 2, dtype=torch.float64))
     spreads, rings = {}, {}
@@ -403,7 +400,7 @@ def demo(
         rings[name] = sample(retimed(plane, times), strided(cosine, times), x_T, noise=Noise(seed + 1))
     off = {name: abs(values[counts.index(K)] - 1) for name, values in spreads.items()}
     width = {
-        name: torch.cdist(x, RING).amin(1).square().mean().div(2).sqrt().item() / RING_SD for name, x in rings.items()
+        name: torch.cdist(x, modes).amin(1).square().mean().div(2).sqrt().item() / 0.1 for name, x in rings.items()
     }
 
     claims = [

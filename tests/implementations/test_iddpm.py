@@ -142,7 +142,7 @@ def test_all_steps_are_the_chain_itself_and_strides_compose():
     torch.testing.assert_close(twice.beta, iddpm.strided(process, torch.tensor([5, 12])).beta, rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("tau", [[], [0, 3], [3, 3], [5, 2], [10]])
+@pytest.mark.parametrize("tau", [[], [0, 3], [3, 3], [5, 2], [10], [3, 10]])
 def test_timesteps_that_do_not_increase_within_the_process_are_refused(tau):
     with pytest.raises(ValueError, match=r"timesteps must increase strictly within 1\.\.9, got"):
         iddpm.strided(rough(9), torch.tensor(tau, dtype=torch.long))
@@ -402,6 +402,11 @@ def test_times_are_drawn_as_often_as_they_should_be():
     np.testing.assert_allclose(weight.numpy(), [8, 8 / 3, 8 / 3, 8 / 3, 2, 2, 2, 2], rtol=1e-12)
     edges, _ = importance.draw(torch.zeros(3, 1), noise=Fixed(u=torch.tensor([0.0, 0.125, 1 - 2**-53], dtype=F64)))
     assert edges.tolist() == [1, 2, 3]
+    # ten times 1/10 is a little less than 1, and u may lie between
+    tenths = iddpm.Importance(10)
+    last = tenths.probabilities().cumsum(0)[-1:]
+    assert last < 1
+    assert tenths.draw(torch.zeros(1, 1), noise=Fixed(u=last))[0].tolist() == [10]
 
 
 def test_the_estimate_of_the_bound_is_its_exact_sum_over_t():
@@ -718,7 +723,9 @@ def test_the_ideal_variance_stays_within_its_bounds():
     x, t = torch.tensor([[0.0]], dtype=F64), torch.tensor([4])
     apart = iddpm.GaussianMixture([1.0, 1.0], [[-5.0], [5.0]], [0.01, 0.01])
     assert float(iddpm.ideal(apart, process)(x, t)[0, 1]) == 1
-    assert float(iddpm.ideal(Gaussian(0.0, 0.0), process)(x, t)[0, 1]) == pytest.approx(-1, abs=1e-9)
+    point = iddpm.ideal(Gaussian(0.0, 0.0), process)
+    assert float(point(x, t)[0, 1]) == pytest.approx(-1, abs=1e-9)
+    assert float(point(x, torch.tensor([1]))[0, 1]) == -1
 
 
 def test_spread_is_that_of_the_samples():

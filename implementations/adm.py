@@ -236,6 +236,22 @@ def tradeoff_claims(scales: Sequence[float], curve: Curve, control: Curve, of: s
     ]  # fmt: skip
 
 
+def tradeoff_figure(name: str, scales: Sequence[float], curve: Curve, control: Curve) -> Figure:
+    """Fidelity over spread, a point for each scale."""
+    lines = {
+        title: ([spread for _, spread in points], [right for right, _ in points])
+        for title, points in {"labels as asked": curve, "shuffled labels": control}.items()
+    }
+    return Figure(
+        name,
+        f"Fidelity against diversity for scales {', '.join(f'{s:g}' for s in scales)}, exact networks, three classes: "
+        f"the share of samples of the class asked for rises from {curve[0][0]:.0%} to {curve[-1][0]:.0%}, while the "
+        f"mean distance between samples of one class falls from {curve[0][1]:.2f} to {curve[-1][1]:.2f}. With shuffled "
+        "labels the share stays at a third, and the distance grows.",
+        pictures.curves(lines, across="mean distance within a class", up="share of the class asked for"),
+    )
+
+
 def _tradeoff(seed: int, scales: Sequence[float]) -> tuple[Curve, Curve]:
     """The curve of Algorithm 1 over scales, and that of shuffled labels, where model and classifier are exact."""
     mixture, process, draws = three_classes(), ddpm.linear_schedule(50, 2e-3, 0.35), Noise(seed)
@@ -290,7 +306,7 @@ def _posterior_claims() -> list[Claim]:
     printed = "the gradient at x_t, by the classifier of level t, as Algorithm 1 is printed"
     return [
         Claim(
-            "posterior", "mean of one guided step, log-linear classifier, off the exact posterior's, in its sd, largest",
+            "posterior", "mean of one guided step, log-linear classifier, off the exact posterior's, in sds, largest",
             off_posterior("mean"), 1e-9, "<=", off_posterior("x_t"), printed, "Eqs. 2 to 10",
         ),
         Claim(
@@ -300,12 +316,20 @@ def _posterior_claims() -> list[Claim]:
     ]  # fmt: skip
 
 
-def labelled_images(name: str) -> Dataset:
-    """A data set of images with classes; ValueError if it is none."""
+def labelled_images(name: str) -> tuple[Dataset, Tensor]:
+    """A data set of images with classes, and the labels of its training images; ValueError if it is none."""
     dataset = load(name)
-    if dataset.x.ndim != 4 or not dataset.classes:
+    if dataset.x.ndim != 4 or dataset.y is None:
         raise ValueError(f"data must be images with classes, which {name!r} is not")
-    return dataset
+    return dataset, dataset.y
+
+
+def labelled(batch: Batch) -> tuple[Tensor, Tensor]:
+    """The batch of a data set that has classes."""
+    x_0, y = batch
+    if y is None:
+        raise ValueError("a batch has no labels")
+    return x_0, y
 
 
 def fit(
@@ -330,12 +354,10 @@ def fit(
         return iddpm.hybrid_loss(model, process, batch[0], dataset.levels, noise=noise)
 
     def noisy(model: nn.Module, batch: Batch, noise: Noise) -> Tensor:
-        x_0, y = batch
-        assert y is not None
-        return classifier_loss(model, process, x_0, y, noise=noise)
+        return classifier_loss(model, process, *labelled(batch), noise=noise)
 
     def clean(model: nn.Module, batch: Batch, noise: Noise) -> Tensor:
-        x_0, y = batch
+        x_0, y = labelled(batch)
         return F.cross_entropy(model(x_0, x_0.new_zeros(len(x_0))), y)
 
     options = {"lr": 4e-3, "anneal": True, "seed": seed, **run}
@@ -358,11 +380,11 @@ def demo(
 ) -> Result:
     """Exact posteriors, an exact curve of fidelity against diversity, and images of each class at growing scale."""
     started = time.perf_counter()
-    dataset, process = labelled_images(data), iddpm.cosine_schedule(1000)
+    (dataset, labels), process = labelled_images(data), iddpm.cosine_schedule(1000)
     trained, noisy, clean = fit(
         dataset, process, steps=steps, seed=seed, device=device, out=out, resume=resume, progress=progress
     )
-    judge = judges.classifier(dataset.x[:2000], dataset.y[:2000])
+    judge = judges.classifier(dataset.x[:2000], labels[:2000])
     y = torch.arange(10 * dataset.classes, device=device) % dataset.classes
     x_T = Noise(seed)(torch.empty(len(y), *dataset.shape, device=device))
     tau, scales = ddim.timesteps(process.T, 20), (0.0, 1.0, 2.0, 8.0)
@@ -386,26 +408,48 @@ def demo(
         x_0 = predict_x_0(short, x, k, output.chunk(2, dim=1)[0]).clamp(*dataset.range)
         return short.posterior(x_0, x, k)[0], iddpm.reverse(short, x, k, output)[1]
 
-    samples = {scale: by_algorithm_2(log_p, scale) for scale in scales}
-    ancestral = sample(law, lambda x, k: log_p(x, times[k]), x_T, short.T, scale=scales[-1], noise=Noise(seed + 1))
-    lost = by_algorithm_2(unaware, scales[-1])
-    (right, spread), (lost_right, _) = (fidelity_and_spread(judge, x, y) for x in (samples[scales[-1]], lost))
-    mixture_scales = (0.0, 0.5, 1.0, 2.0, 4.0)
-    curve, shuffled = _tradeoff(seed, mixture_scales)
+    guided = {f"scale {scale:g}": by_algorithm_2(log_p, scale) for scale in scales}
+    guided[f"Algorithm 1, scale {scales[-1]:g}"] = sample(
+        law, lambda x, k: log_p(x, times[k]), x_T, short.T, scale=scales[-1], noise=Noise(seed + 1)
+    )
+    samples, lost = guided[f"scale {scales[-1]:g}"], by_algorithm_2(unaware, scales[-1])
+    right, lost_right = (fidelity_and_spread(judge, x, y)[0] for x in (samples, lost))
+    strengths = (0.0, 0.5, 1.0, 2.0, 4.0)
+    curve, shuffled = _tradeoff(seed, strengths)
     claims = [
         *_posterior_claims(),
-        *tradeoff_claims(mixture_scales, curve, shuffled, "section 4.3 and Figure 4"),
+        *tradeoff_claims(strengths, curve, shuffled, "section 4.3 and Figure 4"),
         Claim(
-            "noisy classifier", f"share of guided samples of {data}, scale 8, that a judge gives the class asked for",
+            "noisy classifier", f"share of guided images, scale {scales[-1]:g}, that a judge gives the class asked for",
             right, 0.88, ">=", lost_right, "a classifier that was trained on clean images only",
-            "section 4.3: classifiers are trained on the noise that the diffusion model is trained on",
+            "section 4.3: the classifier is trained on the diffusion model's own noise",
         ),
     ]  # fmt: skip
     sheets = {
-        f"scale {scale:g}": pictures.contact_sheet(x[: 6 * dataset.classes], columns=dataset.classes, width=300)
-        for scale, x in {**samples}.items()
+        title: pictures.contact_sheet(x[: 6 * dataset.classes], columns=dataset.classes, width=300)
+        for title, x in guided.items()
     }
+    figures = [
+        Figure(
+            "adm",
+            f"Samples after training on {data}, a column for each class, guided by a classifier at scale 0, where "
+            "classes are mixed, then 1, 2 and 8, where nearly all are of their column's class and alike; and at scale "
+            "8 by ancestral sampling.",
+            pictures.beside(sheets),
+        ),
+        tradeoff_figure("adm-tradeoff", strengths, curve, shuffled),
+    ]
+    models = {"network": trained.model, "classifier": noisy.model}
     return Result(
-        "adm", data, seed, samples[scales[-1]], dataset.x_test[:64], claims, [], {},
-        network_evaluations=len(tau), parameters=0, losses=trained.losses, seconds=time.perf_counter() - started,
+        "adm", data, seed, samples, dataset.x_test[: len(samples)], claims, figures,
+        {f"{part}.{name}": value for part, model in models.items() for name, value in model.state_dict().items()},
+        network_evaluations=len(tau),
+        parameters=sum(p.numel() for model in models.values() for p in model.parameters()),
+        losses=trained.losses, seconds=time.perf_counter() - started,
     )  # fmt: skip
+
+
+if __name__ == "__main__":
+    from implementations.common.cli import main
+
+    raise SystemExit(main(demo))

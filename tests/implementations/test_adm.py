@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_the_classifier_has_the_size_of_its_parts():
         return 2 * 2 * w + 2 * conv(w, w) + linear(code, 2 * w)
 
     def total(channels, classes, widths, code):
-        levels = sum(block(w, code) for w in widths) + sum(conv(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        levels = sum(block(w, code) for w in widths) + sum(conv(a, b) for a, b in pairwise(widths))
         top = widths[-1]
         attention = 2 * top + linear(top, 3 * top) + linear(top, top)
         time = linear(widths[0], code) + linear(code, code)

@@ -313,3 +313,25 @@ def test_a_collection_named_by_a_relative_path_is_the_same(make, record, monkeyp
     assert set(Collection(Path()).entries()) == set(Collection(Path("papers/..")).entries()) == {"ddpm"}
     monkeypatch.chdir(collection.papers)
     assert set(Collection(Path("..")).entries()) == {"ddpm"}
+
+
+def test_a_record_that_is_gone_is_gone_from_every_listing(make, record):
+    collection = make(record("a"), record("b", title="Rare words"))
+    assert [entry.id for entry, _ in collection.index().search(["rare"])] == ["b"]
+    (collection.papers / "b.yaml").unlink()
+    index = collection.index()
+    assert [found["id"] for found in index.records()] == ["a"]
+    assert index.search(["rare"]) == []
+    assert index.named(["b"]) == []
+    with pytest.raises(KeyError):
+        index.record("b")
+
+
+def test_a_changed_record_is_kept_in_the_cache_on_disk(make, record):
+    collection = make(record("a", title="Before"))
+    collection.index()
+    path = collection.papers / "a.yaml"
+    path.write_text(path.read_text().replace("Before", "Afterwards"))
+    collection.index()
+    with sqlite3.connect(collection.root / ".kb" / "index.sqlite") as base:
+        assert "Afterwards" in base.execute("select record from content where id = 'a'").fetchone()[0]

@@ -1,6 +1,8 @@
-"""What a module's behaviour depends on: its own code and all it imports under `implementations`, as one hash.
+"""What a module's behaviour depends on: its own code and all it uses of `implementations`, as one hash.
 
-Only the code counts: comments, docstrings and blank lines may change without making a measurement old.
+Only code that can run counts: of an imported module the definitions that are used, those that they use, and so on, with
+all that importing it does beyond defining things.  So the demo of one method may change without making what was
+measured on the methods that import it old; and so may comments, docstrings and blank lines.
 Reads files, imports nothing of them, and needs the standard library alone.
 """
 
@@ -9,6 +11,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -40,12 +43,163 @@ def closure(path: Path, root: Path = ROOT) -> dict[str, Path]:
 
 
 def code_hash(module: str, root: Path = ROOT) -> str:
-    """sha256 of the code of a module (its name within the package, "ddim") and of all it imports in the package."""
+    """sha256 of the code of a module (its name within the package, "ddim") and of all it uses of the package."""
     name = f"{PACKAGE}.{module}"
     path = locate(name, root)
     if path is None:
         raise FileNotFoundError(f"no module {name} under {root}: looked for {name.replace('.', '/')}.py")
-    return hash_of({name: path, **closure(path, root)})
+    total = hashlib.sha256()
+    for part, code in sorted(_Reach(root).from_module(name).items()):
+        total.update(f"{part}\0".encode() + code + b"\0")
+    return f"sha256:{total.hexdigest()}"
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A statement of a module's top level.
+
+    binds: the names it defines; none if it does something else, which importing the module does too.  uses: the names
+    it mentions, with the attribute if it is one of the name's ("data", "load").  imports: what names mean that it
+    binds, or that are bound inside it: name -> (module, name there or "").
+    """
+
+    code: bytes
+    binds: frozenset[str]
+    uses: frozenset[tuple[str, str]]
+    imports: dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class _File:
+    """binding: name -> the units that define it.  imports: what names mean that the top level imports."""
+
+    units: list[_Unit]
+    binding: dict[str, list[int]]
+    imports: dict[str, tuple[str, str]]
+
+
+class _Reach:
+    """Collects, module by module, the top-level statements that can run when all of one module can."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files: dict[str, _File | None] = {}
+        self.whole: set[str] = set()
+        self.wanted: set[tuple[str, str]] = set()
+        self.taken: dict[str, set[int]] = {}
+
+    def from_module(self, name: str) -> dict[str, bytes]:
+        """Module -> the code of it that counts, in the order of the file."""
+        self._everything(name)
+        found = {}
+        for module, taken in self.taken.items():
+            file = self._file(module)
+            assert file is not None, "only modules with a file are entered"
+            found[module] = b"\n".join(file.units[k].code for k in sorted(taken))
+        return found
+
+    def _file(self, module: str) -> _File | None:
+        if module not in self.files:
+            path = locate(module, self.root) if module.split(".")[0] == PACKAGE else None
+            self.files[module] = None if path is None else _file(path, path.read_text(encoding="utf-8"))
+        return self.files[module]
+
+    def _enter(self, module: str) -> _File | None:
+        """The file of a module, with what importing it runs taken; None if the package has no such module."""
+        file = self._file(module)
+        if file is not None and module not in self.taken:
+            self.taken[module] = set()
+            parent = module.rpartition(".")[0]
+            if parent:
+                self._everything(parent)
+            for k, unit in enumerate(file.units):
+                if not unit.binds:
+                    self._take(module, file, k)
+        return file
+
+    def _everything(self, module: str) -> None:
+        if module not in self.whole:
+            self.whole.add(module)
+            file = self._enter(module)
+            for k in range(len(file.units) if file else 0):
+                self._take(module, file, k)
+
+    def _name(self, module: str, name: str) -> None:
+        """A name of a module: what defines it there, or the module of that name inside a package."""
+        if (module, name) in self.wanted:
+            return
+        self.wanted.add((module, name))
+        file = self._enter(module)
+        if file is None:
+            return
+        for k in file.binding.get(name, ()):
+            self._take(module, file, k)
+        if name not in file.binding:
+            self._everything(f"{module}.{name}")
+
+    def _take(self, module: str, file: _File, k: int) -> None:
+        if k in self.taken[module]:
+            return
+        self.taken[module].add(k)
+        unit = file.units[k]
+        for name, attribute in unit.uses:
+            target = unit.imports.get(name) or file.imports.get(name)
+            if name in file.binding and name not in unit.imports:
+                self._name(module, name)
+            if target is not None:
+                self._imported(*target, attribute)
+
+    def _imported(self, module: str, name: str, attribute: str) -> None:
+        """What is used of an import: a name of a module or, where the name is itself a module, an attribute of it."""
+        inner = f"{module}.{name}" if name else module
+        if name and self._file(inner) is None:
+            self._name(module, name)
+        elif attribute:
+            self._enter(module)
+            self._name(inner, attribute)
+        else:
+            self._everything(inner)
+
+
+@cache
+def _file(path: Path, source: str) -> _File:
+    tree = ast.parse(source, filename=str(path))
+    lines = _code_lines(source, tree)
+    units = []
+    for node in tree.body:
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+        code = b"\n".join(line.rstrip() for line in lines[first - 1 : node.end_lineno] if line.strip())
+        nodes = [] if _runs_as_command(node) else list(ast.walk(node))
+        attributes = {id(n.value): n.attr for n in nodes if isinstance(n, ast.Attribute)}
+        uses = {(n.id, attributes.get(id(n), "")) for n in nodes if isinstance(n, ast.Name)}
+        imports = {}
+        for n in nodes:
+            if isinstance(n, ast.ImportFrom) and n.module and not n.level:
+                imports |= {alias.asname or alias.name: (n.module, alias.name) for alias in n.names}
+            elif isinstance(n, ast.Import):
+                imports |= {alias.asname or alias.name: (alias.name, "") for alias in n.names}
+        inside = {name: meaning for name, meaning in imports.items() if meaning[0].split(".")[0] == PACKAGE}
+        if code:
+            units.append(_Unit(code, _binds(node), frozenset(uses), inside))
+    binding: dict[str, list[int]] = {}
+    for k, unit in enumerate(units):
+        for name in unit.binds:
+            binding.setdefault(name, []).append(k)
+    top = {name: meaning for unit in units for name, meaning in unit.imports.items() if name in unit.binds}
+    return _File(units, binding, top)
+
+
+def _binds(node: ast.stmt) -> frozenset[str]:
+    """The names that a statement only defines; none if it does anything else."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return frozenset([node.name])
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return frozenset(alias.asname or alias.name for alias in node.names)
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    names = [n for target in targets for n in (target.elts if isinstance(target, ast.Tuple) else [target])]
+    if all(isinstance(n, ast.Name) for n in names):
+        return frozenset(n.id for n in names if isinstance(n, ast.Name))
+    return frozenset()
 
 
 def hash_of(files: dict[str, Path]) -> str:
@@ -58,9 +212,15 @@ def hash_of(files: dict[str, Path]) -> str:
 
 def essence(source: str, tree: ast.Module | None = None) -> bytes:
     """The source without comments, docstrings, blank lines and trailing space."""
+    lines = _code_lines(source, tree or ast.parse(source))
+    return b"\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def _code_lines(source: str, tree: ast.Module) -> list[bytes]:
+    """Every line of the source, with what is no code taken out."""
     lines = source.encode().split(b"\n")
     strings: list[tuple[tuple[int, int], tuple[int, int]]] = []
-    for node in ast.walk(tree or ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr | ast.Constant) and isinstance(getattr(node, "value", ""), str | bytes):
             strings.append(_span(node))
         elif isinstance(node, Documented):
@@ -71,7 +231,7 @@ def essence(source: str, tree: ast.Module | None = None) -> bytes:
             column = line.find(b"#", column + 1)
         if column >= 0:
             lines[row] = line[:column]
-    return b"\n".join(line.rstrip() for line in lines if line.strip())
+    return lines
 
 
 def _blank_docstring(node: Documented, lines: list[bytes]) -> None:

@@ -60,6 +60,64 @@ def test_words_and_strangers_do_not_change_the_hash(root, file, text):
     assert code_hash("ddpm", root) == before
 
 
+USED = """import implementations.other as stranger
+from implementations.common import noise
+
+DIRECT = INNER = noise.SCALE
+
+
+def f():
+    from implementations.other import Y
+
+    return helper() + Y
+
+
+def helper():
+    return INNER
+
+
+def unused():
+    return stranger.Z
+
+
+class Unused:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "counts"),
+    [
+        ("dpm.py", "return stranger.Z", "return 2", False),
+        ("dpm.py", "    pass", "    x = 1", False),
+        ("dpm.py", "return INNER", "return 2 * INNER", True),  # used by what is used
+        ("dpm.py", "noise.SCALE", "noise.OTHER", True),  # a constant that is used
+        ("dpm.py", "class Unused", "print('imported')\n\n\nclass Unused", True),  # importing runs it
+        ("other.py", "Y = 1", "Y = 2", True),  # imported where it is used
+        ("other.py", "Z = 3", "Z = 4", False),
+        ("common/noise.py", "SCALE = 1", "SCALE = 2", True),
+        ("common/noise.py", "OTHER = 5", "OTHER = 6", False),
+    ],
+)
+def test_of_what_is_imported_only_what_is_used_counts(root, file, old, new, counts):
+    package = root / "implementations"
+    (package / "dpm.py").write_text(USED)
+    (package / "other.py").write_text("Y = 1\nZ = 3\n")
+    (package / "common" / "noise.py").write_text("SCALE = 1\nOTHER = 5\n")
+    before = code_hash("ddpm", root)
+    text = (package / file).read_text()
+    assert text.count(old) == 1
+    (package / file).write_text(text.replace(old, new))
+    assert (code_hash("ddpm", root) != before) == counts
+
+
+def test_of_the_module_itself_everything_counts(root):
+    path = root / "implementations" / "ddpm.py"
+    before = code_hash("ddpm", root)
+    path.write_text(FILES["ddpm.py"] + "\n\ndef unused():\n    return 1\n")
+    assert code_hash("ddpm", root) != before
+
+
 def test_the_place_of_the_checkout_does_not_matter(root, tmp_path_factory):
     moved = tmp_path_factory.mktemp("moved")
     (root / "implementations").rename(moved / "implementations")

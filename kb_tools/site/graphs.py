@@ -35,7 +35,7 @@ def whole(k: Knowledge) -> Markup:
     nodes = [
         drawing.chart_node(
             record, chart.places[i], str(text(names[i])), href=f"../papers/{i}/", title=str(text(record.title)),
-            extra=f' data-node="{i}" aria-label="{text(_label(k, record))}"',
+            extra=f' data-node="{i}" aria-label="{text(_label(k, record, names[i]))}"',
         )
         for i in k.order
         for record in [k.papers[i]]
@@ -100,9 +100,10 @@ def _short(record: Record) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
-def _label(k: Knowledge, record: Record) -> str:
+def _label(k: Knowledge, record: Record, shown: str) -> str:
     """What a screen reader says of a node; the script puts the status behind it."""
-    parts = [name_of(record), str(record.year or "undated")]
+    name = name_of(record)
+    parts = [shown if shown == name else f"{shown}: {name}", str(record.year or "undated")]
     if record.worth_reading:
         parts.append(f"worth reading {record.worth_reading} of 3")
     needs = [name_of(k.papers[i]) for i in record.builds_on if i in k.papers]

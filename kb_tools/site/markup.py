@@ -106,7 +106,7 @@ def environment(templates: Path, cache: Path) -> Environment:
 def page(title: str, body: str, *, description: str = "", extra: Mapping[str, Any] | None = None) -> str:
     """A Markdown file: front matter and one raw HTML block.
 
-    extra: more front matter: a list of pairs of our own names and texts, or JSON that is safe inside a <script> element.
+    extra: more front matter: pairs of our own names and texts, or JSON that is safe inside a <script> element.
     A blank line would end the block for some readers of Markdown, so none is left; templates and highlighted code
     put no meaning into one.
     """

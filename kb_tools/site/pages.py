@@ -132,7 +132,7 @@ class _Page:
 
 def _home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> _Page:
     longest = sorted((i for i in k.papers if k.path_to[i]), key=lambda i: (-len(k.path_to[i]), i))
-    paths = list(dict.fromkeys([*k.goals, *longest]))[:PATHS_ON_HOME]
+    paths = [i for i in dict.fromkeys([*k.goals, *longest]) if k.path_to[i]][:PATHS_ON_HOME]
     context = {
         "read": sum(r.status == "read" for r in k.papers.values()),
         "next": k.next(NEXT_ON_HOME),

@@ -17,7 +17,7 @@ PAGES = (
     "order/goals/", "graph/", "graph/?focus=ddim&depth=2", "gallery/", "verification/", "resources/", "contribute/",
     "data/", "code/ddim/", "404.html",
 )  # fmt: skip
-FEW = ("", "papers/?view=cards", "papers/ddim/", "order/", "graph/?focus=ddim", "verification/", "code/ddim/")
+FEW = ("", "papers/?view=cards", "papers/ddim/", "graph/?focus=ddim", "verification/", "code/ddim/")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 

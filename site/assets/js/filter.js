@@ -59,7 +59,8 @@ export function startList(marks, base) {
     }
     for (const { name, option, label } of options) {
       const number = counts.get(`${name} ${option.value}`) ?? 0;
-      option.text = `${label} (${number})`;
+      const said = `${label} (${number})`;
+      if (option.text !== said) option.text = said;
       option.disabled = number === 0 && !option.selected;
     }
   }
@@ -73,8 +74,9 @@ export function startList(marks, base) {
     sort(want.sort);
     let visible = 0;
     for (const row of rows) {
-      row.hidden = !(passes(row) && Object.keys(FACETS).every((name) => !want[name] || values.get(row)[name].includes(want[name])));
-      visible += row.hidden ? 0 : 1;
+      const fits = passes(row) && Object.keys(FACETS).every((name) => !want[name] || values.get(row)[name].includes(want[name]));
+      if (row.hidden === fits) row.hidden = !fits;
+      visible += fits ? 1 : 0;
     }
     count(want, values, passes);
     const filtered = Object.keys(FIELDS).some((name) => name !== "sort" && want[name]);

@@ -414,7 +414,7 @@ def divergence(velocity: Callable[[Tensor, Time], Tensor], x: Tensor, t: Time, p
         value = velocity(leaf, t)
         total = value.new_zeros(len(x))
         for v in probes:
-            (slope,) = torch.autograd.grad((v * value).sum(), leaf, retain_graph=True, materialize_grads=True)
+            (slope,) = torch.autograd.grad((v * value).sum(), leaf, retain_graph=True)
             total = total + (v * slope).flatten(1).sum(1)  # Eq. 40
     return value.detach(), total.detach()
 
@@ -495,7 +495,7 @@ def _spread_error(N: int, M: int, noise: Noise) -> float:
     """How wrong the width of eight narrow modes comes out when the score is 10 % too weak, relative."""
     law, sde = eight_gaussians(), VE(0.01, 10.0)
     exact, x_T = exact_score(law, sde), sde.prior_std * noise(torch.empty(1000, 2, dtype=torch.float64))
-    options = {"M": M, "r": 0.22, "predictor": probability_flow_step, "noise": noise}
+    options = {"M": M, "r": 0.3, "predictor": probability_flow_step, "noise": noise}
     x = sample(lambda x, t: 0.9 * exact(x, t), sde, x_T, N, **options)
     distance = torch.cdist(x, law.means).amin(1)
     return abs((distance.square().mean() / 2).sqrt().item() / 0.15 - 1)
@@ -540,7 +540,7 @@ def demo(
     data: str = "digits",
     device: str = "cpu",
     seed: int = 0,
-    steps: int = 300,
+    steps: int = 160,
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = False,
@@ -560,27 +560,27 @@ def demo(
     network = ScoreNetwork(UNet(shape[0], width=16, multipliers=(1, 2), attention=(1,), head=16), sde)
     fitted = train(
         network, lambda model, batch, noise: loss(model, sde, batch[0], noise=noise) / batch[0][0].numel(), dataset,
-        steps=steps, batch_size=32, lr=4e-3, anneal=True, ema=0.98, name="score-sde", **options,
+        steps=steps, batch_size=64, lr=8e-3, anneal=True, ema=0.98, name="score-sde", **options,
     )  # fmt: skip
     judged = train(
         MLP(dataset.x[0].numel(), dataset.classes, depth=1),
         lambda model, batch, noise: classifier_loss(_logits(model), sde, *cast(Labelled, batch), noise=noise), dataset,
-        steps=steps, batch_size=128, lr=3e-3, anneal=True, ema=0.98, name="score-sde-classifier", **options,
+        steps=2 * steps, batch_size=128, lr=3e-3, anneal=True, ema=0.98, name="score-sde-classifier", **options,
     )  # fmt: skip
     model, logits = fitted.model.requires_grad_(False), _logits(judged.model.requires_grad_(False))
 
-    # By 99 evaluations each time, or by 199 where what is known needs three corrector steps to be heard.
-    start, steps_down = sde.prior_std * noise(dataset.x[:64]), {"predictor": probability_flow_step, "noise": noise}
-    mended = sample(model, sde, start, 50, M=1, r=0.22, **steps_down)
-    alone = sample(model, sde, start, 99, M=0, **steps_down)
-    y = torch.arange(dataset.classes, device=device).repeat(4)
+    # r is larger than the paper's 0.16, for with 50 levels instead of 1000 each correction has farther to go.
+    start, flow_steps = sde.prior_std * noise(dataset.x[:64]), {"predictor": probability_flow_step, "noise": noise}
+    mended = sample(model, sde, start, 50, M=1, r=0.3, **flow_steps)
+    alone = sample(model, sde, start, 99, M=0, **flow_steps)
+    y = torch.arange(dataset.classes, device=device).repeat(6)
     guided = conditional(model, lambda x, t: F.log_softmax(logits(x, t), 1).gather(1, y[:, None])[:, 0])
-    by_class = sample(guided, sde, sde.prior_std * noise(dataset.x[: len(y)]), 50, r=0.22, noise=noise)
-    whole = dataset.x_test[:4].repeat_interleave(6, 0)
+    x_T = sde.prior_std * noise(dataset.x[: len(y)])
+    by_class = sample(guided, sde, x_T, 50, M=1, r=0.3, predictor=ancestral, noise=noise)
+    whole = dataset.x_test[:6].repeat_interleave(6, 0)
     upper = (torch.arange(shape[1], device=device) < shape[1] // 2)[:, None].expand_as(whole)
-    completed = sample(
-        imputing(model, sde, whole, upper, noise=noise), sde, sde.prior_std * noise(whole), 50, M=3, r=0.22, noise=noise
-    )
+    imputed = imputing(model, sde, whole, upper, noise=noise)
+    completed = sample(imputed, sde, sde.prior_std * noise(whole), 50, M=2, r=0.3, noise=noise)
     far = [excess_energy(x, dataset.x_test) for x in (mended, alone)]
     judge = classifier(dataset.x, dataset.y)
     claims = [
@@ -596,7 +596,7 @@ def demo(
         ),
         Claim(
             "corrector", "width of a mixture's modes, off by, if the VE score is 10 % too weak; 99 evaluations",
-            _spread_error(50, 1, noise), 0.2, "<=", _spread_error(99, 0, noise),
+            _spread_error(50, 1, noise), 0.25, "<=", _spread_error(99, 0, noise),
             "the predictor alone (probability flow), by as many evaluations", "section 4.2 and Table 1",
         ),
         Claim(
@@ -606,12 +606,12 @@ def demo(
         ),
         Claim(
             "images", "energy distance between samples of 99 evaluations and held-out images, relative (learned score)",
-            far[0], 0.05, "<=", far[1], "the predictor alone (probability flow), by as many evaluations",
+            far[0], 0.035, "<=", far[1], "the predictor alone (probability flow), by as many evaluations",
             "section 4.2 and Table 1",
         ),
         Claim(
             "classes", "share of class-conditional samples that an independent classifier gives their class",
-            judge.agreement(by_class, y), 0.6, ">=", judge.agreement(mended[: len(y)], y[: len(mended)]),
+            judge.agreement(by_class, y), 0.33, ">=", judge.agreement(mended[: len(y)], y),
             "samples of the same network without a condition", "section 5 and appendix I.1",
         ),
     ]  # fmt: skip
@@ -626,8 +626,8 @@ def demo(
     figures = [
         Figure(
             "score-sde",
-            f"What one score network of {data}, trained without labels, draws: four rows of its classes in order, "
-            "guided by a classifier; four held-out images, their upper halves and six completions of each; "
+            f"What one score network of {data}, trained without labels, draws: six rows of its classes in order, "
+            "guided by a classifier; six held-out images, their upper halves and six completions of each; "
             "sixty-four samples by predictor and corrector, and as many by the predictor alone, which are rougher.",
             pictures.beside(sheets),
         ),

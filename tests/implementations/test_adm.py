@@ -427,12 +427,15 @@ def test_tradeoff_claims_look_at_the_worst_step_between_scales():
     assert fidelity.holds and diversity.holds
 
 
-def test_bayes_rule_errs_on_one_point_in_four_of_the_three_classes():
-    mixture = adm.three_classes()
-    x, y = mixture.sample_with_class(20000, noise=Noise(0))
+def test_three_classes_lie_on_a_triangle_and_bayes_rule_errs_on_one_point_in_four():
+    mixture, root = adm.three_classes(), math.sqrt(3) / 2
+    corners = torch.tensor([[0.0, 1.0], [-root, -0.5], [root, -0.5]], dtype=F64)
+    torch.testing.assert_close(mixture.means, corners, rtol=0, atol=1e-12)
+    torch.testing.assert_close(mixture.covs, 0.8 * torch.eye(2, dtype=F64).expand(3, 2, 2), rtol=0, atol=0)
+    torch.testing.assert_close(mixture.weights, torch.full((3,), 1 / 3, dtype=F64), rtol=0, atol=1e-15)
+    assert mixture.labels.tolist() == [0, 1, 2]
+    x = mixture.sample(20000, noise=Noise(0))
     assert mixture.class_posterior(x).max(1).values.mean().item() == pytest.approx(0.75, abs=0.02)
-    torch.testing.assert_close(mixture.mean, torch.zeros(2, dtype=F64), rtol=0, atol=1e-12)
-    assert set(y.tolist()) == {0, 1, 2}
 
 
 @pytest.mark.slow

@@ -369,7 +369,7 @@ def test_flow_follows_the_exact_path_of_a_gaussian_both_ways(kind):
 
 
 def test_tolerance_bounds_the_error_of_a_step():
-    """Of dx/dt = -x from 0 to 2, at the default and at one ten thousand times finer."""
+    """Of dx/dt = -x from 0 to 2, at the default, which is the paper's (appendix D), and ten thousand times finer."""
     x = torch.ones(2, 1, dtype=F64)
     errors = [
         float((sde_.solve(lambda x, t: -x, x, (0.0, 2.0), **o)[-1] - math.exp(-2)).abs().max())
@@ -377,6 +377,8 @@ def test_tolerance_bounds_the_error_of_a_step():
     ]
     assert 1e-7 < errors[0] < 1e-4
     assert errors[1] < 1e-8
+    for solver in (sde_.solve, sde_.flow, sde_.log_likelihood):
+        assert inspect.signature(solver).parameters["tolerance"].default == 1e-5
 
 
 def test_an_ode_that_has_no_solution_is_named():
@@ -413,6 +415,7 @@ def test_likelihood_takes_the_prior_from_eps_to_1_and_any_shape():
     stretch = np.trapezoid(k, grid)
     expected = norm.logpdf(math.exp(stretch) * x.numpy()).sum((1, 2, 3)) + 4 * stretch
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3)
+    np.testing.assert_allclose(sde_.log_likelihood(model, sde, x, tolerance=1e-9).numpy(), expected, rtol=1e-6)
     assert found.shape == (3,)
 
 
@@ -434,7 +437,7 @@ def test_divergence_of_a_linear_field_is_its_trace():
     value, trace = sde_.divergence(lambda x, t: t * x @ J.mT, x, 2.0, torch.eye(3, dtype=F64)[:, None])
     torch.testing.assert_close(value, 2 * x @ J.mT)
     torch.testing.assert_close(trace, (2 * J.trace()).expand(4))
-    assert not value.requires_grad and not trace.requires_grad
+    assert not (value.requires_grad or trace.requires_grad or x.requires_grad)
     assert torch.equal(sde_.divergence(lambda x, t: 0 * x + 1, x, 1.0, x[None])[1], torch.zeros(4, dtype=F64))
 
 
@@ -645,6 +648,8 @@ def test_options_outside_their_range_are_named(options, message):
 def test_steps_too_long_for_the_chain_of_vp_are_named():
     with pytest.raises(ValueError, match=r"beta\(t\) \(t - s\) < 1, not 2: take more steps"):
         sde_.reverse_diffusion(lively, VP(2.0, 2.0), torch.zeros(1, 1), 1.0, 0.0)
+    with pytest.raises(ValueError, match="not 1: take more steps"):
+        VP(1.0, 1.0).step(0.0, 1.0)
 
 
 def test_ancestral_steps_of_other_sdes_and_no_probes_are_refused():

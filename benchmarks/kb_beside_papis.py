@@ -292,8 +292,8 @@ def _page(report: dict) -> str:
         "",
         "The machine did other work all the time, so the wall clock says little; CPU seconds can be compared between",
         "the two tools. The bars were set on a faster machine: starting Python alone took",
-        f"{1000 * REFERENCE:.0f} ms there and {1000 * alone:.0f} ms here. The last column holds the bar for `kb` against",
-        f"its CPU seconds divided by that ratio ({slower:.1f}): an estimate, not a measurement.",
+        f"{1000 * REFERENCE:.0f} ms there and {1000 * alone:.0f} ms here. The last column holds the bar for `kb`",
+        f"against its CPU seconds divided by that ratio ({slower:.1f}): an estimate, not a measurement.",
     ]
     for size in dict.fromkeys(row["records"] for row in report["rows"]):
         lines += [

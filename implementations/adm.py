@@ -326,12 +326,12 @@ def class_sheets(samples: Mapping[str, Tensor], classes: int) -> Tensor:
     return torch.cat([pictures.beside({title: sheets[title] for title in row}) for row in rows])
 
 
-def labelled_images(name: str) -> tuple[Dataset, Tensor]:
-    """A data set of images with classes, and the labels of its training images; ValueError if it is none."""
+def labelled_images(name: str) -> tuple[Dataset, Tensor, Tensor]:
+    """A data set of images with classes, and its labels, of training and test; ValueError if it is none."""
     dataset = load(name)
-    if dataset.x.ndim != 4 or dataset.y is None:
+    if dataset.x.ndim != 4 or dataset.y is None or dataset.y_test is None:
         raise ValueError(f"data must be images with classes, which {name!r} is not")
-    return dataset, dataset.y
+    return dataset, dataset.y, dataset.y_test
 
 
 def labelled(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -389,7 +389,7 @@ def demo(
 ) -> Result:
     """Exact posteriors, an exact curve of fidelity against diversity, and images of each class at growing scale."""
     started = time.perf_counter()
-    (dataset, labels), process = labelled_images(data), iddpm.cosine_schedule(1000)
+    (dataset, labels, _), process = labelled_images(data), iddpm.cosine_schedule(1000)
     trained, noisy, clean = fit(
         dataset, process, steps=steps, seed=seed, device=device, out=out, resume=resume, progress=progress
     )

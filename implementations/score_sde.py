@@ -34,7 +34,6 @@ from implementations.ddpm import GaussianDiffusion, linear_schedule
 from implementations.ncsn import UNet, objective, unit_images
 from implementations.verification.judges import classifier
 from implementations.verification.oracles import Gaussian, GaussianMixture, eight_gaussians, line, two_modes
-from implementations.verification.twosample import excess_energy
 
 Model = Callable[[Tensor, Tensor], Tensor]
 Time = float | Tensor

@@ -6,7 +6,8 @@
 A run that was cut short goes on where it stopped, as long as nothing changed that an outcome depends on.
 
 Every mutant runs in a forked process that has torch, pytest and all else the tests import already loaded, so that one
-costs about as much as the tests themselves.  The mutated tree is compiled in memory and handed to `import` under the
+costs about as much as the tests themselves.  The test that killed a mutant when it last ran goes first, then the quick
+ones: the first failure ends a run.  The mutated tree is compiled in memory and handed to `import` under the
 module's own name: no file of the project is touched, and whatever imports the method gets the mutant.  A mutant is
 killed when a test fails, when the module no longer imports, or when the tests take far longer than they should.
 
@@ -31,7 +32,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
@@ -158,16 +159,38 @@ class _Planted(SourceFileLoader, MetaPathFinder):
         return compile(self.tree, self.path, "exec")
 
 
-class _Witness:
-    """A pytest plugin that remembers what ran, and the first thing that failed."""
+@dataclass(frozen=True)
+class Order:
+    """Which tests come first, to see a mutant fail soon.  seconds: of each test; killers: mutant -> test, last time."""
 
-    def __init__(self) -> None:
+    seconds: dict[str, float] = field(default_factory=dict)
+    killers: dict[str, str] = field(default_factory=dict)
+
+    def rank(self, mutant: str, test: str) -> tuple[bool, float]:
+        return test != self.killers.get(mutant), self.seconds.get(test, 0.0)
+
+
+def _short(nodeid: str) -> str:
+    return nodeid.rsplit("/", 1)[-1]
+
+
+class _Witness:
+    """A pytest plugin that puts tests in order, and remembers what ran, how long, and the first thing that failed."""
+
+    def __init__(self, rank: Callable[[str], Any]) -> None:
+        self.rank = rank
         self.passed, self.failed = 0, ""
+        self.seconds: dict[str, float] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: self.rank(_short(item.nodeid)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        test = _short(report.nodeid)
         if report.failed and not self.failed:
-            self.failed = report.nodeid.rsplit("/", 1)[-1]
+            self.failed = test
         self.passed += report.passed and report.when == "call"
+        self.seconds[test] = self.seconds.get(test, 0.0) + report.duration
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed and not self.failed:
@@ -182,8 +205,10 @@ class Limits:
     wall: int
 
 
-def _start(job: Plan, tree: ast.Module | None, limits: Limits, root: Path) -> tuple[int, IO[str]]:
-    """Fork a process that runs the tests with a tree planted (None: the module as it is).
+def _start(
+    job: Plan, tree: ast.Module | None, limits: Limits, root: Path, rank: Callable[[str], Any] = lambda test: 0
+) -> tuple[int, IO[str]]:
+    """Fork a process that runs the tests, least rank first, with a tree planted (None: the module as it is).
 
     Returns its pid, and the nameless file it leaves its report in: unlike a pipe, it never makes the writer wait.
     """
@@ -204,7 +229,7 @@ def _start(job: Plan, tree: ast.Module | None, limits: Limits, root: Path) -> tu
     sys.path.insert(0, str(root))
     if tree is not None:
         sys.meta_path.insert(0, _Planted(f"{PACKAGE}.{job.method}", job.path, tree))
-    witness = _Witness()
+    witness = _Witness(rank)
     # Plugins and the rewriting of assert statements, which only explains a failure, would cost more than the tests.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     options = [
@@ -223,7 +248,7 @@ def _start(job: Plan, tree: ast.Module | None, limits: Limits, root: Path) -> tu
     loaded = sorted(n for n in sys.modules if n.split(".")[0] not in (PACKAGE, "tests", "conftest", "__main__"))
     report = {"code": int(code), "passed": witness.passed, "failed": witness.failed}
     if tree is None:
-        report["loaded"] = loaded
+        report |= {"loaded": loaded, "seconds": witness.seconds}
     json.dump(report, notes)
     notes.flush()
     os._exit(0)
@@ -243,10 +268,10 @@ def _finish(pid: int, status: int, notes: IO[str]) -> dict[str, Any]:
     return json.loads(said) if said else {"code": 1, "failed": "crash"}
 
 
-def baseline(job: Plan, root: Path = ROOT) -> float:
-    """Run the tests on the module as it is, load here what they loaded, and return their CPU seconds.
+def baseline(job: Plan, root: Path = ROOT) -> tuple[float, dict[str, float]]:
+    """Run the tests on the module as it is, and load here what they loaded.
 
-    Raises MutantError unless they pass.
+    Returns their CPU seconds, and the seconds of each.  Raises MutantError unless they pass.
     """
     pid, notes = _start(job, None, Limits(600, 1200), root)
     _, status, _ = os.wait4(pid, 0)
@@ -262,8 +287,8 @@ def baseline(job: Plan, root: Path = ROOT) -> float:
                 continue  # a name that its package made up; only speed is at stake
     pid, notes = _start(job, None, Limits(600, 1200), root)  # again, warm: this is what a mutant costs
     _, status, usage = os.wait4(pid, 0)
-    _finish(pid, status, notes)
-    return usage.ru_utime + usage.ru_stime
+    report = _finish(pid, status, notes)
+    return usage.ru_utime + usage.ru_stime, report.get("seconds", {})
 
 
 def limits(seconds: float) -> Limits:
@@ -272,7 +297,7 @@ def limits(seconds: float) -> Limits:
 
 
 def run(
-    job: Plan, names: Sequence[str], allowed: Limits, jobs: int = 1, root: Path = ROOT
+    job: Plan, names: Sequence[str], allowed: Limits, jobs: int = 1, root: Path = ROOT, order: Order = Order()
 ) -> Iterator[tuple[str, Outcome]]:
     """Plant each, `jobs` at a time, and yield outcomes as they come."""
     waiting, running = list(reversed(names)), {}
@@ -280,7 +305,7 @@ def run(
         while waiting or running:
             while waiting and len(running) < jobs:
                 name = waiting.pop()
-                pid, notes = _start(job, job.planted[name][1](), allowed, root)
+                pid, notes = _start(job, job.planted[name][1](), allowed, root, partial(order.rank, name))
                 running[pid] = name, notes
             pid, status, usage = os.wait4(-1, 0)
             name, notes = running.pop(pid)
@@ -298,22 +323,30 @@ def run(
 # What is kept
 
 
-def resume(job: Plan, root: Path = ROOT) -> dict[str, Outcome]:
-    """Outcomes of an earlier run that was cut short, if nothing they depend on has changed since."""
+def _kept(job: Plan, root: Path) -> tuple[dict[str, Any], dict[str, Outcome]]:
+    """Of an earlier run, its head (key; killers, of the runs before it) and its outcomes; nothing if there was none."""
     path = _state(job, root)
     if not path.is_file():
-        return {}
+        return {}, {}
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     rows = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be half a line
-    if not rows or rows[0] != {"key": job.key}:
-        return {}
-    return {row["mutant"]: Outcome(row["killed_by"], row["seconds"]) for row in rows[1:]}
+    if not rows:
+        return {}, {}
+    return rows[0], {row["mutant"]: Outcome(row["killed_by"], row["seconds"]) for row in rows[1:]}
+
+
+def resume(job: Plan, root: Path = ROOT) -> dict[str, Outcome]:
+    """Outcomes of an earlier run that was cut short, if nothing they depend on has changed since."""
+    head, known = _kept(job, root)
+    return known if head.get("key") == job.key else {}
 
 
 def outcomes(
     job: Plan, *, limit: int | None = None, jobs: int = 1, fresh: bool = False, root: Path = ROOT
 ) -> dict[str, Outcome]:
     """Run what has not been run.  limit: only so many, spread evenly over the file."""
+    head, before = _kept(job, root)
+    killers = head.get("killers", {}) | {name: o.killed_by for name, o in before.items() if o.killed_by}
     known = {} if fresh else resume(job, root)
     names = list(job.planted)
     if limit is not None and limit < len(names):
@@ -321,13 +354,14 @@ def outcomes(
     left = [name for name in names if name not in known]
     path = _state(job, root)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [{"key": job.key}, *({"mutant": n, **vars(o)} for n, o in known.items())]
+    lines = [{"key": job.key, "killers": killers}, *({"mutant": n, **vars(o)} for n, o in known.items())]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     if left:
-        seconds = baseline(job, root)
+        seconds, each = baseline(job, root)
+        order = Order(each, killers)
         print(f"{job.method}: {len(left)} mutants to run, about {len(left) * seconds / jobs / 60:.1f} min", flush=True)
         with path.open("a", encoding="utf-8") as state:
-            for done, (name, outcome) in enumerate(run(job, left, limits(seconds), jobs, root), start=1):
+            for done, (name, outcome) in enumerate(run(job, left, limits(seconds), jobs, root, order), start=1):
                 known[name] = outcome
                 state.write(json.dumps({"mutant": name, **vars(outcome)}) + "\n")
                 state.flush()

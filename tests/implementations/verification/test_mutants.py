@@ -35,10 +35,20 @@ def demo():
     return 1 + 1
 """
 TESTS = """
+import time
+
 import pytest
 from implementations import toy
 
+def test_half_by_and_by():
+    time.sleep(0.2)
+    assert toy.half(4) == 2
+
 def test_half():
+    assert toy.half(4) == 2
+
+def test_half_again():
+    time.sleep(0.3)
     assert toy.half(4) == 2
 
 def test_least():
@@ -58,10 +68,12 @@ from implementations.verification import mutants as M
 
 root = Path(sys.argv[1])
 job = M.plan("toy", root)
-M.baseline(job, root)
+_, seconds = M.baseline(job, root)
 endless = "count: m -= 1 -> m += 1"
 names = [name for name in job.planted if name == endless or not name.startswith("count")]
-print(json.dumps({name: outcome.killed_by for name, outcome in M.run(job, names, M.Limits(1, 60), 2, root)}))
+order = M.Order(seconds, {"half: x / 2 -> x * 2 in: return x / 2": "test_toy.py::test_half_again"})
+ran = M.run(job, names, M.Limits(1, 60), 2, root, order)
+print(json.dumps({name: outcome.killed_by for name, outcome in ran}))
 """
 
 
@@ -102,10 +114,15 @@ def found(project):
 
 
 def test_the_mutants_that_the_tests_see_are_killed_by_the_test_that_sees_them(found):
-    assert found["half: x / 2 -> x * 2 in: return x / 2"] == "test_toy.py::test_half"
+    assert found["half: x / 2 -> x in: return x / 2"] == "test_toy.py::test_half"
     assert found["least: if x < top -> if False"] == "test_toy.py::test_least"
     assert found["least: x < top -> x > top in: if x < top"] == "test_toy.py::test_least"
     assert found["module: 0 -> 1 in: FIRST = [1][0]"] == "import"
+
+
+def test_the_test_that_killed_a_mutant_before_goes_first_then_the_quick_ones(found):
+    assert found["half: x / 2 -> x * 2 in: return x / 2"] == "test_toy.py::test_half_again"
+    assert found["half: x / 2 -> x in: return x / 2"] == "test_toy.py::test_half", "written after a slow one"
 
 
 def test_the_mutants_that_the_tests_miss_survive(found):
@@ -141,8 +158,10 @@ def test_a_run_cut_short_goes_on_where_it_was_and_starts_anew_when_a_test_change
     test = job.tests[0]
     test.write_text(TESTS + "\n\ndef test_more():\n    pass\n")
     assert mutants.resume(mutants.plan("toy", project), project) == {}
+    mutants.outcomes(mutants.plan("toy", project), limit=0, root=project)
+    head, left = mutants._kept(job, project)
+    assert (head["killers"], left) == ({"a": "t"}, {}), "what killed a mutant is remembered, though it must run again"
     test.write_text(TESTS)
-    assert mutants.resume(mutants.plan("toy", project), project)
 
 
 def test_outcomes_already_known_are_not_run_again_and_the_row_counts_them(project, steering):

@@ -45,7 +45,7 @@ PACKAGES = [
     "ema-pytorch==0.8.3",
     "psutil==7.2.2",
     "pytorch-fid==0.3.0",
-    "torchvision==0.29.2",
+    "torchvision==0.29.1",
 ]
 BATCH, SHAPE, EVALUATIONS = 64, (1, 28, 28), 10
 BAR, TOLERANCE = 0.8, 0.05

@@ -227,7 +227,7 @@ def tradeoff_claims(scales: Sequence[float], curve: Curve, control: Curve, of: s
     return [
         Claim(
             "fidelity", f"least gain in the share of samples that a judge gives the class asked for, {along}",
-            least_gain(curve), 0.02, ">=", least_gain(control), control_is, of,
+            least_gain(curve), 0.01, ">=", least_gain(control), control_is, of,
         ),
         Claim(
             "diversity", f"least loss of the mean distance between samples of one class, {along}",

@@ -40,6 +40,8 @@ def main(demo: Callable[..., Result], argv: Sequence[str] | None = None) -> int:
     try:
         if "device" in options:
             check_device(options["device"])
+        if options.get("resume") and not any(out.glob("*.state.safetensors")):
+            print(f"nothing to resume in {out}: starting from the beginning", file=sys.stderr)
         if "progress" in inspect.signature(demo).parameters:
             options["progress"] = True
         with suited_to(options.get("data")):

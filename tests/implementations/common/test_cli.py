@@ -110,6 +110,15 @@ def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(capsys):
     assert "here, and --resume" in capsys.readouterr().err
 
 
+def test_resuming_without_a_state_says_that_it_starts_from_the_beginning(capsys, tmp_path):
+    assert cli.main(demo, ["--out", "here", "--resume"]) == 0
+    assert "nothing to resume in here" in capsys.readouterr().err
+    (tmp_path / "here/unet.state.safetensors").touch()
+    assert cli.main(demo, ["--out", "here", "--resume"]) == 0
+    assert cli.main(demo, ["--out", "there"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_help_shows_the_docstring_the_options_and_examples(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(demo, ["--help"])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers.schedulers import scheduling_ddpm
+from scipy.special import log_ndtr
 
 from implementations import ddpm
 from implementations.common.data import load
@@ -19,6 +20,11 @@ from implementations.verification.oracles import Gaussian
 from implementations.verification.twosample import energy_test
 
 F64 = torch.float64
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
 
 
 def rough(T: int) -> GaussianDiffusion:
@@ -227,6 +233,15 @@ def test_decoder_keeps_its_tail():
     expected = math.log(0.5 * (math.erfc(near) - math.erfc(far)))
     assert float(decoder([0.75], -0.9, 0.2)) == pytest.approx(expected, rel=1e-9)
     assert float(decoder([-0.75], 0.9, 0.2)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_decoder_stays_finite_where_the_tail_underflows():
+    """At 60 widths the mass is 1e-800, far below any float64; its logarithm by SciPy, on both sides of the mean."""
+    near, far = -np.array([12.125, 12.375]) / 0.2
+    expected = log_ndtr(near) + np.log1p(-np.exp(log_ndtr(far) - log_ndtr(near)))
+    assert math.exp(expected) == 0
+    assert float(decoder([0.25], -12, 0.2)) == pytest.approx(expected, rel=1e-12)
+    assert float(decoder([-0.25], 12, 0.2)) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("variance", ["small", "large"])

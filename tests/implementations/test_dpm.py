@@ -1,4 +1,4 @@
-"""Fast tests of implementations/dpm.py: T1 (identities), T2 (impulses), T4 (bounds), T6 (invariants)."""
+"""Fast tests of implementations/dpm.py: T1 (identities), T2 (impulses), T4 (bounds), T5 (parity), T6 (invariants)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from math import e, log, pi
 
 import pytest
 import torch
+from diffusers.schedulers import scheduling_ddpm
 from torch import Tensor
 
 from implementations.common.noise import Noise
@@ -569,6 +570,29 @@ def test_binomial_bound_of_one_bit_with_the_exact_reverse():
             K = K - weight[:, 0] * divergence(model, process, x_0, t, noise=noise)
     H_1 = -(marginals[1] * marginals[1].log()).sum()
     assert (law * K).sum().item() == pytest.approx(-H_1.item(), abs=1e-12)
+
+
+# ---- T5: parity with an independent implementation ----------------------------------------------------------------
+
+
+def test_marginal_and_posterior_are_those_of_diffusers(monkeypatch):
+    """Its DDPM scheduler, given x_0 itself, steps by the posterior; its t counts from 0, its tables are float32.
+
+    Of the binomial chain there is none: enumeration, above, stands for it.
+    """
+    process, x_0, eps = GaussianDiffusion(BETAS), column(1.7, -0.3, 0.9), column(0.4, -1.1, 2.0)
+    scheduler = scheduling_ddpm.DDPMScheduler(
+        num_train_timesteps=T, trained_betas=BETAS.numpy(), prediction_type="sample", clip_sample=False
+    )
+    scheduler.alphas_cumprod, scheduler.one = torch.cumprod(1 - BETAS, 0), torch.ones((), dtype=torch.float64)
+    monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *a, **k: eps)
+    for t in range(1, T + 1):
+        x_t = process.diffuse(x_0, t, eps.flip(0))
+        theirs = scheduler.add_noise(x_0, eps.flip(0), torch.full((3,), t - 1))
+        torch.testing.assert_close(x_t, theirs, rtol=1e-13, atol=0)
+        before = process.draw(process.posterior(x_0, x_t, t), Recorded(eps))
+        step = scheduler.step(x_0, t - 1, x_t, return_dict=False)[0]
+        torch.testing.assert_close(before, step, rtol=1e-12, atol=0)
 
 
 # ---- T6: invariants -----------------------------------------------------------------------------------------------

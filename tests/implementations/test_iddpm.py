@@ -107,11 +107,25 @@ def test_a_schedule_out_of_range_is_named(wrong):
 
 @pytest.mark.parametrize(
     ("T", "K", "expected"),
-    [(10, 4, [1, 4, 7, 10]), (1000, 3, [1, 500, 1000]), (7, 7, list(range(1, 8))), (9, 1, [9]), (1, 1, [1])],
+    [
+        (10, 4, [1, 4, 7, 10]),
+        (8, 4, [1, 3, 6, 8]),
+        (1000, 3, [1, 500, 1000]),
+        (7, 7, list(range(1, 8))),
+        (9, 1, [9]),
+        (1, 1, [1]),
+    ],
 )
 def test_timesteps_are_evenly_spaced_from_1_to_T(T, K, expected):
     assert iddpm.timesteps(T, K).tolist() == expected
     assert iddpm.timesteps(T, K).dtype == torch.int64
+
+
+def test_timesteps_are_rounded_from_exact_positions():
+    """In whole numbers: step j lies at 1 + j 3999 / 3487, never half-way, for the two share no factor."""
+    T, K = 4000, 3488
+    expected = [1 + (2 * j * (T - 1) + K - 1) // (2 * (K - 1)) for j in range(K)]
+    assert iddpm.timesteps(T, K).tolist() == expected
 
 
 @pytest.mark.parametrize("K", [0, -1, 10])
@@ -305,7 +319,7 @@ def test_with_a_fixed_variance_the_bound_is_ddpms():
 def test_the_bound_trains_the_variance_and_only_the_simple_loss_the_mean(weight):
     """Value and gradients of the hybrid loss, each half of the output apart, from formulas written out."""
     T, lam = 6, 0.001 if weight is None else weight
-    process, x_0 = rough(T), 0.3 * torch.randn(40, 2, dtype=F64)
+    process, x_0 = rough(T), 0.3 * torch.randn(40, 3, dtype=F64)
     abar, beta, tilde = tables(process)
     again = Noise(5)
     t, eps = again.integers(1, T, x_0), again(x_0)
@@ -323,7 +337,7 @@ def test_the_bound_trains_the_variance_and_only_the_simple_loss_the_mean(weight)
     terms = [hand_term(process, x_0[r], x_t[r], int(t[r]), output.detach()[r], None) for r in range(40)]
     expected = ((eps - guess) ** 2).mean() + lam * T * sum(terms) / 40
     assert float(value.detach()) == pytest.approx(float(expected), rel=1e-10)
-    torch.testing.assert_close(gradient[:, :2], -2 * (eps - guess) / 80, rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(gradient[:, :3], -2 * (eps - guess) / 120, rtol=1e-12, atol=1e-15)
     # d/dplace of [log var_p + (var_q + d^2) / var_p] / 2, where log var_p moves by log(beta / tilde) / 2
     for row, each in enumerate(t.tolist()):
         mean = (x_t[row] - beta[each] / (1 - abar[each]) ** 0.5 * guess[row]) / (1 - beta[each]) ** 0.5
@@ -336,7 +350,7 @@ def test_the_bound_trains_the_variance_and_only_the_simple_loss_the_mean(weight)
         else:
             square = (x_0[row] - mean) ** 2
         slope = 0.5 * (1 - square / var_p) * math.log(beta[each] / tilde[each]) / 2
-        torch.testing.assert_close(gradient[row, 2:], lam * T * slope / 80 / math.log(2), rtol=1e-9, atol=1e-15)
+        torch.testing.assert_close(gradient[row, 3:], lam * T * slope / 120 / math.log(2), rtol=1e-9, atol=1e-15)
 
 
 def test_gradients_stay_finite_where_the_decoder_is_hopeless():
@@ -391,6 +405,21 @@ def test_losses_of_one_batch_are_recorded_in_order_and_without_a_graph():
     assert importance.losses.tolist() == [[0.0, 0.0], [2.0, 4.0], [0.0, 3.0]]
     assert importance.count.tolist() == [0, 3, 1]
     assert not importance.losses.requires_grad
+
+
+def test_draws_are_counted_beyond_what_bfloat16_can_count():
+    """As part of a network that is cast to it, where 256 + 1 is 256."""
+    importance = iddpm.Importance(1, size=300).bfloat16()
+    importance.record(torch.ones(300, dtype=torch.int64), torch.full((300,), 2.0))
+    assert importance.count.tolist() == [300]
+
+
+def test_a_loss_without_its_time_is_refused():
+    importance = iddpm.Importance(3)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        importance.record(torch.tensor([1, 2]), torch.tensor([1.0]))
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        importance.record(torch.tensor([1]), torch.tensor([1.0, 2.0]))
 
 
 def test_times_are_drawn_as_often_as_they_should_be():
@@ -739,14 +768,14 @@ def test_spread_is_that_of_the_samples():
 
 
 def test_a_fixed_variance_leaves_the_mean_alone_and_answers_are_remembered():
-    process, x, asked = rough(5), torch.randn(3, 2, dtype=F64), []
+    process, x, asked = rough(5), torch.randn(1, 3, dtype=F64), []
     same = iddpm.remembering(lambda x, t: asked.append(int(t[0])) or lively(x, t))
     for place, table in ((-1.0, process.posterior_variance), (1.0, process.beta)):
         for t in (3, 5):
-            output = iddpm.with_variance(same, place)(x, torch.full((3,), t))
+            output = iddpm.with_variance(same, place)(x, torch.tensor([t]))
             mean, variance = iddpm.reverse(process, x, t, output)
-            torch.testing.assert_close(mean, iddpm.reverse(process, x, t, lively(x, torch.full((3,), t)))[0])
-            torch.testing.assert_close(variance, table[t].expand(3, 2))
+            torch.testing.assert_close(mean, iddpm.reverse(process, x, t, lively(x, torch.tensor([t])))[0])
+            torch.testing.assert_close(variance, table[t].expand(1, 3))
     assert asked == [3, 5]
 
 

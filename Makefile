@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test mutants bench lint clean
+.PHONY: help run serve test mutants two-sample bench lint clean
 
 help: ## say what can be done
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -48,6 +48,9 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 mutants: $(VENV)/dev.stamp ## plant one bug at a time and see the tests fail: all methods, or METHODS="ddpm ddim"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m implementations.verification.mutants --jobs $(JOBS) $(METHODS)
+
+two-sample: $(VENV)/dev.stamp ## measure how often the two-sample test is wrong, and what it sees (a minute)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m implementations.verification.planted
 
 bench: $(VENV)/dev.stamp ## time our U-Net beside its peers, and what importing a method costs (about five minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.unet

@@ -1,5 +1,7 @@
 """What the two-sample test sees and what it does not: its power on an ancestral sampler with one thing wrong.
 
+    python -m implementations.verification.planted    # or make two-sample: a minute, kept as evidence
+
 The model is the exact one of a two-mode mixture, so the sampler is right up to its T = 100 steps, and every bug is
 planted from outside, through what the sampler is given: `ddpm.sample` itself stays as it is.
 """
@@ -167,3 +169,7 @@ def _row(rate: Rate) -> dict[str, float]:
         "low": round(rate.low, 4),
         "high": round(rate.high, 4),
     }
+
+
+if __name__ == "__main__":
+    record()

@@ -109,14 +109,3 @@ def wilson(successes: int, runs: int, z: float = 1.959964) -> tuple[float, float
     centre = (share + z2 / (2 * runs)) / (1 + z2 / runs)
     half = z * sqrt(share * (1 - share) / runs + z2 / (4 * runs * runs)) / (1 + z2 / runs)
     return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def main() -> None:
-    """Measure false alarms and power, print the table and keep it as evidence."""
-    from implementations.verification import planted
-
-    planted.record()
-
-
-if __name__ == "__main__":
-    main()

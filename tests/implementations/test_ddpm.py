@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers.schedulers import scheduling_ddpm
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, ndtr
 
 from implementations import ddpm
 from implementations.common.data import load
@@ -242,6 +242,24 @@ def test_decoder_stays_finite_where_the_tail_underflows():
     assert math.exp(expected) == 0
     assert float(decoder([0.25], -12, 0.2)) == pytest.approx(expected, rel=1e-12)
     assert float(decoder([-0.25], 12, 0.2)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_decoder_can_be_trained_through_also_at_the_outermost_values():
+    """The slopes of log(Phi(u) - Phi(l)) by mean and variance; an infinite end of the interval adds nothing to them."""
+    x_0, sd = np.array([-1.0, -0.5, 0.25, 1.0]), 0.3
+    mean = torch.full((4,), 0.1, dtype=F64, requires_grad=True)
+    variance = torch.full((4,), sd**2, dtype=F64, requires_grad=True)
+    log_p = ddpm.decoder_log_likelihood(torch.from_numpy(x_0), mean, variance, 9)
+    by_mean, by_variance = torch.autograd.grad(log_p.sum(), [mean, variance])
+    slope, of_width, mass = np.zeros(4), np.zeros(4), np.zeros(4)
+    for sign, inside in ((1, x_0 < 1), (-1, x_0 > -1)):
+        z = (x_0 - 0.1 + sign / 8) / sd
+        density = np.where(inside, np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi), 0)
+        mass += sign * np.where(inside, ndtr(z), (1 + sign) / 2)
+        slope -= sign * density / sd
+        of_width -= sign * density * z / (2 * sd**2)
+    np.testing.assert_allclose(by_mean.numpy(), slope / mass, rtol=1e-9)
+    np.testing.assert_allclose(by_variance.numpy(), of_width / mass, rtol=1e-9)
 
 
 @pytest.mark.parametrize("variance", ["small", "large"])

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from diffusers.schedulers.deprecated.scheduling_sde_vp import ScoreSdeVpScheduler
+from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
 from diffusers.schedulers.scheduling_sde_ve import ScoreSdeVeScheduler
+from flow_matching.solver import ODESolver
 from scipy.integrate import solve_ivp
 from scipy.stats import norm
 from torch import nn
@@ -381,6 +383,20 @@ def test_tolerance_bounds_the_error_of_a_step():
         assert inspect.signature(solver).parameters["tolerance"].default == 1e-5
 
 
+def test_going_up_to_the_prior_and_down_again_is_the_identity():
+    sde, x = SMALL["vp"], Noise(1)(torch.empty(4, 1, 2, 3, dtype=F64))
+    code = sde_.flow(lively, sde, x, 1e-3, 1.0, tolerance=1e-10)
+    assert (code - x).abs().min() > 1e-3
+    torch.testing.assert_close(sde_.flow(lively, sde, code, 1.0, 1e-3, tolerance=1e-10), x, rtol=0, atol=1e-7)
+
+
+def test_points_that_require_gradients_are_solved_for_without():
+    x = torch.ones(2, 1, dtype=F64, requires_grad=True)
+    state = sde_.solve(lambda x, t: -x, x, (0.0, 1.0), tolerance=1e-8)[-1]
+    np.testing.assert_allclose(state.numpy(), math.exp(-1), rtol=1e-6)
+    assert torch.equal(sde_.log_likelihood(lively, VP(), x), sde_.log_likelihood(lively, VP(), x.detach()))
+
+
 def test_an_ode_that_has_no_solution_is_named():
     with pytest.raises(RuntimeError, match=r"could not be solved from 0\.0 to 2\.0"):
         sde_.solve(lambda x, t: x.square(), torch.ones(1, 1, dtype=F64), (0.0, 2.0))
@@ -541,6 +557,79 @@ def test_vp_steps_are_those_of_diffusers_but_for_its_step_length():
         ours = sde_.euler_maruyama(lively, sde, x, t, t - 1 / N, noise=Noise(i))
         torch.testing.assert_close(ours, step, rtol=0, atol=1e-9)
         x = ours
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in its tables
+def test_ancestral_steps_of_ve_are_those_of_diffusers():
+    """It has them from k-diffusion: Euler down to sigma_down = sigma_s^2 / sigma_t, which is (sigma_t^2 - sigma_s^2)
+    times the score, and noise up to sigma_s again.  It rounds the sample to float32: here one that loses nothing by it.
+    """
+    sde, levels = VE(0.1, 5.0), torch.linspace(1, 0, 7, dtype=F64)
+    theirs = EulerAncestralDiscreteScheduler()
+    theirs.set_timesteps(6)
+    theirs.sigmas, theirs.is_scale_input_called = sde.kernel(levels)[1], True
+    x = (5 * Noise(1)(torch.empty(5, 3, dtype=F64))).float().double()
+    for i, (t, s) in enumerate(pairwise(levels.tolist())):
+        eps = -theirs.sigmas[i] * lively(x, torch.full((5,), t, dtype=F64))
+        step = theirs.step(eps, theirs.timesteps[i], x, generator=torch.Generator().manual_seed(i))
+        ours = sde_.ancestral(lively, sde, x, t, s, noise=Noise(i))
+        torch.testing.assert_close(ours, step.prev_sample, rtol=0, atol=1e-11)
+        x = ours.float().double()
+
+
+def test_flow_steps_of_sub_vp_are_eulers_of_flow_matching():
+    """Sub-VP has no chain of its own: A = 1 + rate h and G^2 = g^2 h make the step one of Euler's, to the last bits."""
+    sde, x, levels = SMALL["sub-vp"], Noise(1)(torch.empty(4, 3, dtype=F64)), torch.linspace(1, 0.1, 8, dtype=F64)
+    velocity = sde_.probability_flow(lively, sde)
+    options = {"step_size": None, "method": "euler", "time_grid": levels, "return_intermediates": True}
+    path = ODESolver(lambda x, t: velocity(x, t)).sample(x, **options)
+    assert len(path) == 8
+    for (t, s), state in zip(pairwise(levels.tolist()), path[1:], strict=True):
+        x = sde_.probability_flow_step(lively, sde, x, t, s)
+        torch.testing.assert_close(x, state, rtol=0, atol=1e-12)
+
+
+@each
+def test_runge_kutta_of_flow_matching_converges_to_our_flow_in_its_order(kind):
+    sde, x = SMALL[kind], Noise(1)(torch.empty(4, 3, dtype=F64))
+    velocity = sde_.probability_flow(lively, sde)
+
+    def theirs(n):
+        grid = torch.linspace(0.7, 0.1, n + 1, dtype=F64)
+        return ODESolver(lambda x, t: velocity(x, t)).sample(x, None, method="rk4", time_grid=grid)
+
+    order.measure(theirs, sde_.flow(lively, sde, x, 0.7, 0.1, tolerance=1e-12), [20, 40, 80]).require(3.9, 4.1)
+
+
+@pytest.fixture
+def double_by_default():
+    """flow_matching draws its signs in the default dtype, and multiplies the sample by them."""
+    torch.set_default_dtype(F64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("signs", [False, True])
+def test_likelihood_is_that_of_flow_matching(signs, double_by_default):
+    """Its time runs from 1, the data, to 0.  Points in the plane by exact divergence, images by one draw of signs: its
+    exact divergence is for rows of numbers only, and raises IndexError on images, whose channels it takes for entries.
+    """
+    law, sde = two_modes(), SMALL["vp"]
+    model = lively if signs else exact(law, sde)
+    x = Noise(0)(torch.empty(2, 1, 2, 2)) if signs else law.sample(3, noise=Noise(0))
+    velocity = sde_.probability_flow(model, sde)
+
+    def reversed_in_time(x, t):
+        return -(1 - 1e-5) * velocity(x, 1 - (1 - 1e-5) * t)
+
+    options = {"method": "rk4", "exact_divergence": not signs, "time_grid": torch.tensor([1.0, 0.0])}
+    torch.manual_seed(3)
+    x_T, theirs = ODESolver(reversed_in_time).compute_likelihood(x.clone(), sde.prior_log_prob, 1 / 80, **options)
+    torch.manual_seed(3)
+    drawn = Recorded(torch.where(torch.randn_like(x) < 0, 0.75, 0.25))
+    ours = sde_.log_likelihood(model, sde, x, probes=1 if signs else None, tolerance=1e-8, noise=drawn)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    torch.testing.assert_close(sde_.flow(model, sde, x, 1e-5, 1.0, tolerance=1e-8), x_T, rtol=0, atol=1e-6)
 
 
 # T6: conditions, invariants, errors

@@ -780,10 +780,10 @@ def test_a_fixed_variance_leaves_the_mean_alone_and_answers_are_remembered():
 
 
 def test_relative_noise_is_the_spread_of_the_weighted_draws():
-    """Two times, two draws each: an estimate is L_t / p_t, with p_t / 2 for each draw."""
-    terms = torch.tensor([[1.0, 3.0], [2.0, 8.0]], dtype=F64)
+    """Two times, three draws each: an estimate is L_t / p_t, with p_t / 3 for each draw."""
+    terms = torch.tensor([[1.0, 3.0, 2.0], [2.0, 8.0, 5.0]], dtype=F64)
     p = torch.tensor([0.25, 0.75], dtype=F64)
-    draws, weight = np.array([4.0, 12.0, 8 / 3, 32 / 3]), np.array([0.125, 0.125, 0.375, 0.375])
+    draws, weight = np.array([4.0, 12.0, 8.0, 8 / 3, 32 / 3, 20 / 3]), np.array([0.25] * 3 + [0.75] * 3) / 3
     mean = (weight * draws).sum()
     assert mean == pytest.approx(7)
     expected = math.sqrt((weight * (draws - mean) ** 2).sum()) / mean

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from scipy.stats import norm
 from torch import nn
 
 from implementations import ddpm, vdm
@@ -101,6 +105,14 @@ def test_schedules_run_between_their_ends(make):
         assert (gamma.diff() > 0).all()
 
 
+@pytest.mark.parametrize("make", [vdm.linear, vdm.cosine, vdm.MonotoneSchedule])
+def test_schedules_take_times_of_any_shape(make):
+    schedule, t = make(), torch.linspace(0.1, 0.9, 6, dtype=F64)
+    with torch.no_grad():
+        torch.testing.assert_close(schedule(t.view(2, 3)), schedule(t).view(2, 3), rtol=0, atol=1e-12)
+        torch.testing.assert_close(schedule(t[2]), schedule(t)[2], rtol=0, atol=1e-12)
+
+
 def test_linear_is_linear():
     t = torch.tensor([0.0, 0.25, 1.0], dtype=F64)
     np.testing.assert_allclose(vdm.linear(-3, 5)(t).numpy(), [-3, -1, 5])
@@ -148,6 +160,7 @@ def test_learned_schedule_starts_out_nearly_linear_with_the_papers_1024_units():
     assert float((schedule.log_weight_1 * 10).exp().detach()) == 1
     centre = -(schedule.bias_2 * 10 / 12).detach()
     assert (float(centre[0]), float(centre[-1])) == pytest.approx((-0.25, 1.25))
+    assert all(p.dtype == F64 for p in schedule.parameters())
 
 
 def test_ends_move_only_if_asked():
@@ -353,15 +366,13 @@ def test_prior_loss_is_the_kl_from_the_standard_normal():
     torch.testing.assert_close(vdm.prior_loss(x, gamma_1), expected)
 
 
-def test_decoder_is_bayes_rule_over_the_levels():
-    z_0, gamma_0 = torch.tensor([[0.31, -1.2]], dtype=F64), torch.tensor(-1.5, dtype=F64)
-    alpha, sigma = math.sqrt(sigmoid(1.5)), math.sqrt(sigmoid(-1.5))
-    density = torch.stack(
-        [torch.distributions.Normal(alpha * v, sigma).log_prob(z_0) for v in (-1.0, -0.5, 0.0, 0.5, 1.0)], dim=-1
-    ).exp()
-    found = vdm.log_decoder(z_0, gamma_0, 5).exp()
-    assert found.shape == (1, 2, 5)
-    torch.testing.assert_close(found, density / density.sum(-1, keepdim=True))
+@pytest.mark.parametrize("levels", [2, 4, 5])
+def test_decoder_is_bayes_rule_over_the_levels(levels):
+    z_0, alpha, sigma = np.array([[0.31, -1.2]]), math.sqrt(sigmoid(3.5)), math.sqrt(sigmoid(-3.5))
+    values = [2 * k / (levels - 1) - 1 for k in range(levels)]
+    density = norm.pdf(z_0[..., None], [alpha * v for v in values], sigma)
+    found = vdm.log_decoder(torch.from_numpy(z_0), torch.tensor(-3.5, dtype=F64), levels).exp()
+    np.testing.assert_allclose(found.numpy(), density / density.sum(-1, keepdims=True), rtol=1e-11)
 
 
 def test_reconstruction_loss_is_that_of_the_true_levels():
@@ -372,11 +383,24 @@ def test_reconstruction_loss_is_that_of_the_true_levels():
     torch.testing.assert_close(found, -torch.stack([log_p[0, 0, 0] + log_p[0, 1, 3], log_p[1, 0, 2] + log_p[1, 1, 4]]))
 
 
+@pytest.mark.parametrize("levels", [256, 17, 4])
+def test_every_grey_level_in_single_precision_is_found(levels):
+    """With next to no noise the decoder is sure of the nearest level, and any other would cost thousands of nats."""
+    x = torch.tensor([[2 * k / (levels - 1) - 1 for k in range(levels)]])
+    assert float(vdm.reconstruction_loss(x, torch.tensor(-24.0, dtype=F64), levels, noise=Noise(0))) < 1e-6
+    torch.testing.assert_close(vdm.decode(x, torch.tensor(-24.0, dtype=F64), levels), x, rtol=0, atol=1e-6)
+
+
 def test_bound_has_three_terms_in_the_order_of_its_equation():
     x = torch.linspace(-1, 1, 9, dtype=F64)[torch.tensor([[0, 3], [8, 5], [4, 4]])]
     gamma_0, gamma_1 = bent(torch.tensor([0.0, 1.0], dtype=F64))
+
+    def doubly(t):
+        assert t.dtype == F64
+        return bent(t)
+
     for T in (None, 3):
-        found = vdm.bound(lively, bent, x, 9, T=T, noise=Noise(6))
+        found = vdm.bound(lively, doubly, x, 9, T=T, noise=Noise(6))
         again = Noise(6)
         reconstruction = vdm.reconstruction_loss(x, gamma_0, 9, noise=again)
         diffusion = vdm.diffusion_loss(lively, bent, x, T=T, noise=again)
@@ -384,7 +408,9 @@ def test_bound_has_three_terms_in_the_order_of_its_equation():
 
 
 def test_bits_per_dimension():
-    assert float(vdm.bits(torch.tensor(6 * math.log(2), dtype=F64), torch.empty(5, 1, 2, 3))) == pytest.approx(1.0)
+    nats = torch.tensor([6 * math.log(2)], dtype=F64)
+    assert float(vdm.bits(nats, torch.empty(1, 1, 2, 3))) == pytest.approx(1.0, rel=1e-12)
+    torch.testing.assert_close(vdm.bits(nats.expand(5), torch.empty(5, 1, 2, 3)), torch.ones(5, dtype=F64))
 
 
 def test_bound_with_the_exact_denoiser_is_the_entropy():
@@ -451,6 +477,24 @@ def test_one_backward_pass_gives_the_network_the_bound_and_the_schedule_the_vari
         torch.testing.assert_close(p.grad, gradient, rtol=1e-9, atol=1e-12)
 
 
+def test_a_loss_that_is_let_go_lets_go_of_what_it_was_made_of():
+    """The hooks must not hold the graph that they hang on: what holds itself is never freed, and a validation loss, of
+    which nobody asks a gradient, would keep all that its network computed.
+    """
+    seen = []
+
+    def model(z, gamma):
+        weight = torch.full((), 0.5, dtype=F64)
+        seen.append(weakref.ref(weight))
+        return weight * z
+
+    value = vdm.loss(model, scrambled(), torch.zeros(4, 2, dtype=F64), 9, noise=Noise(7))
+    assert seen[0]() is not None
+    del value
+    gc.collect()
+    assert seen[0]() is None
+
+
 def test_fixed_ends_get_no_gradient():
     schedule = vdm.MonotoneSchedule(-4.0, 2.0, features=5, learn_ends=False)
     vdm.loss(lively, schedule, torch.zeros(4, 2, dtype=F64), 9, noise=Noise(7)).backward()
@@ -493,6 +537,20 @@ def test_sampling_is_ddpms_for_the_chain_of_the_same_levels():
     ours = vdm.predict_x(z_0, gamma_0, lively(z_0, gamma_0))
     theirs = ddpm.sample(told_the_step, process, z_1, variance="small", noise=Noise(2))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in its tables
+def test_sampling_is_that_of_diffusers_for_the_chain_of_the_same_levels():
+    """All it does follows from its table of alpha^2, put in here.  Its last step, from z_0 to data, is left out."""
+    T, z = 7, draws(5, 2, seed=1)
+    theirs = DDPMScheduler(T + 1, clip_sample=False, variance_type="fixed_small")
+    theirs.alphas_cumprod = torch.from_numpy(sigmoid(-bent(np.arange(T + 1) / T)))
+    ours = vdm.sample(lively, bent, z, T, noise=Noise(2))
+    generator = torch.Generator().manual_seed(2)
+    for k in range(T, 0, -1):
+        eps = lively(z, bent(torch.full((5,), k / T, dtype=F64)))
+        z = theirs.step(eps, k, z, generator=generator).prev_sample
+    torch.testing.assert_close(ours, z, rtol=0, atol=1e-10)
 
 
 def test_a_fine_step_keeps_its_noise_in_single_precision():
@@ -572,6 +630,9 @@ def test_data_outside_their_range_are_refused():
     gamma_0 = torch.tensor(-3.0, dtype=F64)
     with pytest.raises(ValueError, match=r"x must lie in \[-1, 1\], not 0\.\.255"):
         vdm.reconstruction_loss(torch.tensor([[0.0, 255.0]]), gamma_0, 256)
+    for beyond in (-1.01, 1.01):
+        with pytest.raises(ValueError, match=r"x must lie in \[-1, 1\]"):
+            vdm.reconstruction_loss(torch.tensor([[0.0, beyond]]), gamma_0, 256)
     with pytest.raises(ValueError, match="at least 2 levels"):
         vdm.log_decoder(torch.zeros(1, 1), gamma_0, 1)
     assert vdm.log_decoder(torch.zeros(1, 1), gamma_0, 2).shape == (1, 1, 2)

@@ -8,7 +8,7 @@ from kb_tools.records.store import Collection
 
 
 def check(collection: Collection) -> list[Problem]:
-    """All problems of a collection, by path, line and column.  Reads; writes nothing."""
+    """All problems of a collection, by path, line and column.  Changes no file."""
     documents = list(collection.documents())
     topics = files.topics_document(collection)
     works = files.outside_document(collection)

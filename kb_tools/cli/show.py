@@ -68,15 +68,11 @@ def _evidence(collection: Collection, data: dict[str, Any]) -> dict[str, Any] | 
     """What was measured on the method, with the reason why it says nothing about the code of today, if there is one."""
     if not data.get("implementation"):
         return None
-    from implementations.verification import evidence
+    from kb_tools.code_facts import facts_of
 
-    slug = data["implementation"].replace("_", "-")
-    try:
-        found = evidence.read(slug, collection.root)
-        stale = evidence.stale(slug, collection.root)
-    except (evidence.EvidenceError, OSError, SyntaxError) as error:
-        return {"entries": [], "stale": str(error)}
-    return {"entries": found["entries"] if found else [], "stale": stale}
+    facts = facts_of(collection.root, [data["implementation"]])[data["implementation"]]
+    broken = "; ".join(f"{file}:{line} is not Python: {why}" for file, line, why in facts.broken)
+    return {"entries": facts.entries, "stale": facts.unreadable or facts.stale or broken or None}
 
 
 def _lines(

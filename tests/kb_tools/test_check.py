@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 import pytest
 
 from kb_tools.check import check
@@ -267,3 +270,75 @@ def test_stale_and_failing_evidence_is_reported(methods):
     recorded("second", code_hash("second", root), False)
     [failing] = check(collection)
     assert (failing.code, "exact" in failing.message) == ("claim", True)
+
+
+@pytest.fixture
+def measured(methods):
+    """The collection of `methods` with evidence of both, recorded on their code of now."""
+    from implementations.verification import evidence
+    from implementations.verification.sources import code_hash
+
+    collection = methods()
+    root = collection.root
+    (root / "implementations" / "evidence").mkdir()
+    for module in ("first", "second"):
+        entry = {"device": "cpu", "data": "digits", "code": code_hash(module, root), "claims": [], "figures": []}
+        evidence.path_of(module, root).write_text(evidence.dump({"method": module, "entries": [entry]}))
+    assert check(collection) == []
+    return collection
+
+
+def places(collection) -> list[tuple[str, int, str]]:
+    return [(p.path.relative_to(collection.root).as_posix(), p.line, p.code) for p in check(collection)]
+
+
+def test_code_that_is_not_python_is_reported_once_even_where_evidence_depends_on_it(measured):
+    (measured.root / "implementations" / "first.py").write_text("def f(x):\n    return (x\n")
+    assert places(measured) == [("implementations/first.py", 2, "python")]
+
+
+@pytest.mark.parametrize("code", [b"x = '\xff'\n", b"x = 1\n\0"])
+def test_code_that_is_not_even_text(measured, code):
+    (measured.root / "implementations" / "first.py").write_bytes(code)
+    assert "python" in {p.code for p in check(measured) if p.path.name == "first.py"}
+
+
+def test_what_is_remembered_of_the_code_follows_every_edit_of_it(measured, kb):
+    """Same size and same times: only the bytes tell, so only they are asked."""
+    path = measured.root / "implementations" / "first.py"
+    code, times = path.read_text(), path.stat()
+
+    def put(text: str) -> None:
+        path.write_text(text)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def shown() -> str | None:
+        return json.loads(kb(measured, "show", "second", "--json").out)["data"]["evidence"]["stale"]
+
+    put(code.replace("return x", "return y"))
+    assert {(p.path.stem, p.code) for p in check(measured)} == {("first", "evidence"), ("second", "evidence")}
+    assert (
+        "older than the code" in json.loads(kb(measured, "show", "second", "--json").out)["data"]["evidence"]["stale"]
+    )
+    put(code)
+    assert check(measured) == []
+    assert shown() is None
+    (measured.root / "implementations" / "evidence" / "first.yaml").unlink()
+    assert places(measured)[0][2] == "evidence"
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"state": 1}', "[]", "state", "methods"])
+def test_a_memory_of_the_code_that_is_damaged_is_made_anew(measured, damage):
+    kept = measured.root / ".kb" / "methods.json"
+    whole = json.loads(kept.read_text())
+    broken = {"state": {**whole, "methods": {"first": {"equations": {}}}}, "methods": {**whole, "methods": None}}
+    kept.write_text(json.dumps(broken[damage]) if damage in broken else damage)
+    assert check(measured) == []
+    assert json.loads(kept.read_text()) == whole
+
+
+def test_check_reads_where_nothing_can_be_remembered(measured):
+    (measured.root / ".kb" / "methods.json").unlink()
+    (measured.root / ".kb").rmdir()
+    (measured.root / ".kb").write_text("in the way")
+    assert check(measured) == []

@@ -335,6 +335,12 @@ def _kept(job: Plan, root: Path) -> tuple[dict[str, Any], dict[str, Outcome]]:
     return rows[0], {row["mutant"]: Outcome(row["killed_by"], row["seconds"]) for row in rows[1:]}
 
 
+def _killers(job: Plan, root: Path) -> dict[str, str]:
+    """Mutant -> the test that killed it when it last ran, whatever has changed since."""
+    head, before = _kept(job, root)
+    return head.get("killers", {}) | {name: o.killed_by for name, o in before.items() if o.killed_by}
+
+
 def resume(job: Plan, root: Path = ROOT) -> dict[str, Outcome]:
     """Outcomes of an earlier run that was cut short, if nothing they depend on has changed since."""
     head, known = _kept(job, root)
@@ -345,8 +351,7 @@ def outcomes(
     job: Plan, *, limit: int | None = None, jobs: int = 1, fresh: bool = False, root: Path = ROOT
 ) -> dict[str, Outcome]:
     """Run what has not been run.  limit: only so many, spread evenly over the file."""
-    head, before = _kept(job, root)
-    killers = head.get("killers", {}) | {name: o.killed_by for name, o in before.items() if o.killed_by}
+    killers = _killers(job, root)
     known = {} if fresh else resume(job, root)
     names = list(job.planted)
     if limit is not None and limit < len(names):
@@ -368,6 +373,14 @@ def outcomes(
                 if not outcome.killed_by and name not in job.equivalent:
                     print(f"  [{done}/{len(left)}] survived, line {job.planted[name][0]}: {name}", flush=True)
     return {name: known[name] for name in names}
+
+
+def unchanged(job: Plan, root: Path = ROOT) -> None:
+    """Every mutant ran the tests as they lay on the disk then: MutantError if what an outcome depends on is another."""
+    if plan(job.method, root).key != job.key:
+        head = {"key": "void", "killers": _killers(job, root)}  # though the text may come back, those outcomes may not
+        _state(job, root).write_text(json.dumps(head) + "\n", encoding="utf-8")
+        raise MutantError(f"{job.method}: its code or its tests changed during the run: run it again")
 
 
 def summary(job: Plan, ran: dict[str, Outcome], root: Path = ROOT) -> dict[str, Any]:
@@ -455,7 +468,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for name, (line, _) in job.planted.items():
                     print(f"{method}.py:{line}  {name}")
                 continue
-            row = summary(job, outcomes(job, limit=options.limit, jobs=options.jobs, fresh=options.fresh))
+            ran = outcomes(job, limit=options.limit, jobs=options.jobs, fresh=options.fresh)
+            unchanged(job)
+            row = summary(job, ran)
         except MutantError as problem:
             print(f"mutants: {problem}", file=sys.stderr)
             problems += 1

@@ -164,6 +164,19 @@ def test_a_run_cut_short_goes_on_where_it_was_and_starts_anew_when_a_test_change
     test.write_text(TESTS)
 
 
+def test_tests_that_change_during_a_run_make_its_outcomes_void(project):
+    job = mutants.plan("toy", project)
+    mutants.outcomes(job, limit=0, root=project)
+    mutants.unchanged(job, project)
+    test = job.tests[0]
+    test.write_text(TESTS + "\n\ndef test_broken_for_a_minute():\n    assert False\n")
+    with pytest.raises(MutantError, match="changed during the run"):
+        mutants.unchanged(job, project)
+    test.write_text(TESTS)
+    mutants.unchanged(job, project)
+    assert mutants._kept(job, project)[0]["key"] != job.key, "nothing is taken from that run, though the text is back"
+
+
 def test_outcomes_already_known_are_not_run_again_and_the_row_counts_them(project, steering):
     missed = "least: x < top -> x <= top in: if x < top"
     steering("equivalent_mutants.yaml", f"toy:\n- mutant: '{missed}'\n  reason: min is symmetric\n")

@@ -25,8 +25,16 @@ _ATOM = "{http://www.w3.org/2005/Atom}"
 _ARXIV = "{http://arxiv.org/schemas/atom}"
 _OPENSEARCH = "{http://a9.com/-/spec/opensearch/1.1/}"
 _XML_KINDS = frozenset({"application/atom+xml", "application/xml", "text/xml"})
+# arXiv shows the reason for a withdrawal as the comment of that version (https://arxiv.org/help/versions).
 _WITHDRAWN = re.compile(
-    r"(?i)^\W*withdrawn\b|\b(?:has|have) been withdrawn\b|\b(?:is|was) (?:being )?withdrawn\b|\bwithdrawn by\b"
+    r"""(?ix) ^\W*(?:withdrawn|retracted)\b
+    | \b(?:has|have)\s(?:now\s)?been\s(?:withdrawn|retracted)\b
+    | \b(?:is|was)\s(?:being\s|hereby\s)?withdrawn\b
+    | \b(?:has|have)\swithdrawn\s(?:this|the)\b
+    | \b(?:paper|article|manuscript|submission|preprint)\swithdrawn\b
+    | \bwithdrawn\s(?:by|due|because)\b
+    | \b(?:i|we)\s(?:hereby\s)?withdraw\b
+    """
 )
 _LATER = "nothing is wrong with the reference: try again in a few minutes"
 
@@ -126,7 +134,7 @@ def _paper(entry: ElementTree.Element) -> Upstream:
             f"arXiv sends an entry without id, title or date ({one_line(address) or 'no id'})", hint=_LATER
         )
     abstract = one_line(_text(entry, f"{_ATOM}summary"))
-    comment = _text(entry, f"{_ARXIV}comment")
+    comment = one_line(_text(entry, f"{_ARXIV}comment")) or ""
     authors = (one_line(_text(author, f"{_ATOM}name")) for author in entry.findall(f"{_ATOM}author"))
     return Upstream(
         source=NAME,
@@ -138,8 +146,9 @@ def _paper(entry: ElementTree.Element) -> Upstream:
         arxiv=found[0],
         version=found[1],
         doi=doi(_text(entry, f"{_ARXIV}doi").split(" ")[0]),
+        # An abstract speaks of other papers too: only one that begins so is about itself.
         withdrawn=bool(
-            _WITHDRAWN.search(comment) or re.match(r"(?i)this \w+ (?:has been|is) withdrawn", abstract or "")
+            _WITHDRAWN.search(comment) or re.match(r"(?i)this \w+ (?:has been|is|was) withdrawn", abstract or "")
         ),
     )
 

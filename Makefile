@@ -41,6 +41,7 @@ serve: $(VENV)/run.stamp ## serve the site on this machine
 
 test: $(VENV)/dev.stamp ## run every test, browser tests included
 	@sh tests/ensure_chromium.sh $(BIN)/python
+	@sh tests/ensure_pandoc.sh
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --timeout 600 -q
 
 METHODS ?=

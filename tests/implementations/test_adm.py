@@ -16,9 +16,15 @@ from implementations.common.noise import Noise
 from implementations.dpm import GaussianDiffusion
 from implementations.unet import Block
 from implementations.verification.impulses import moments
-from implementations.verification.oracles import two_modes
+from implementations.verification.oracles import line, two_modes
+from implementations.verification.order import measure
 
 F64 = torch.float64
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
 
 
 def rough(T: int) -> GaussianDiffusion:
@@ -173,6 +179,31 @@ def test_classifier_loss_is_the_cross_entropy_of_data_at_every_level_the_clean_o
     assert torch.equal(seen[0][1], t)
 
 
+def test_at_the_exact_classifier_the_loss_is_the_entropy_of_the_class_and_minimal():
+    """Its expectation: the mean over t in 0..T of H(y | x_t), by the trapezoidal rule; and no other temperature or bias
+    does better."""
+    mixture, process, n = line(), rough(6), 60_000
+    alphas, sigmas = process.abar.sqrt(), (1 - process.abar).sqrt()
+    temperature, bias = torch.ones((), dtype=F64, requires_grad=True), torch.zeros((), dtype=F64, requires_grad=True)
+
+    def classifier(x, t):
+        logits = temperature * mixture.class_posterior(x, alphas[t], sigmas[t]).log()
+        return logits + bias * torch.tensor([0.0, 1.0], dtype=F64)
+
+    x_0, y = mixture.sample_with_class(n, noise=Noise(3))
+    value = adm.classifier_loss(classifier, process, x_0, y, noise=Noise(4))
+    grid, entropy = torch.linspace(-9, 9, 4001, dtype=F64)[:, None], 0.0
+    for t in range(7):
+        p = mixture.class_posterior(grid, alphas[t], sigmas[t])
+        density = mixture.log_prob(grid, alphas[t], sigmas[t]).exp()
+        entropy += float((density * torch.special.entr(p).sum(1)).sum() * (grid[1] - grid[0])) / 7
+    # Of two classes, with p for one of them: E log^2 p(y) <= 0.56, p (1 - p) logit(p)^2 <= 0.44, p (1 - p) <= 0.25.
+    assert float(value.detach()) == pytest.approx(entropy, abs=5 * math.sqrt(0.56 / n))
+    slopes = torch.autograd.grad(value, [temperature, bias])
+    assert abs(float(slopes[0])) < 5 * math.sqrt(0.44 / n)
+    assert abs(float(slopes[1])) < 5 * math.sqrt(0.25 / n)
+
+
 def test_log_probability_is_that_of_each_rows_own_class():
     logits = torch.tensor([[0.2, -1.0, 3.0], [1.0, 1.0, 1.0]], dtype=F64)
     log_p = adm.log_probability(lambda x, t: logits + x + column(t, x) * logits, torch.tensor([2, 0]))
@@ -279,10 +310,11 @@ def test_guided_noise_is_that_of_the_conditional_model_at_scale_1_and_of_the_mod
 # T2: exact moments
 
 
+@pytest.mark.parametrize("T", [1, 2, 12])
 @pytest.mark.parametrize("point", ["x_t", "mean"])
-def test_moments_of_the_whole_chain_are_those_of_its_recursion(point):
+def test_moments_of_the_whole_chain_are_those_of_its_recursion(point, T):
     """Data N(0, 1): the step is sqrt(alpha) x and beta; a quadratic log p(y | x_t) keeps the chain affine."""
-    T, scale, c, k = 12, 1.3, 0.9, 0.6
+    scale, c, k = 1.3, 0.9, 0.6
     process = rough(T)
 
     def law(x, t):
@@ -303,6 +335,38 @@ def test_moments_of_the_whole_chain_are_those_of_its_recursion(point):
     assert float(found.mean) == pytest.approx(mean, abs=1e-10)
     assert float(found.std) == pytest.approx(math.sqrt(var), abs=1e-10)
     assert found.draws == T  # x_T, and one per step but the last
+
+
+# T3: small steps
+
+
+def test_in_small_steps_both_points_lead_to_the_exact_posterior():
+    """Data N(0, 1) and p(y | x_0) ~ exp(-(x_0 - a)^2 / 2 v): p(y | x_t) and the law of x_t given y in closed form.
+
+    abar falls as exp(-0.5 u - 4 u^2) in u = t / T, whatever T is; a step errs by the square of its length.
+    """
+    a, v = 1.0, 0.5
+    mean, variance = a / (1 + v), v / (1 + v)
+
+    def guided(T, point):
+        u = torch.arange(T + 1, dtype=F64) / T
+        process = GaussianDiffusion(-torch.expm1(-(0.5 * u + 4 * u**2).diff()))
+
+        def log_p(x, t):
+            abar = column(process.abar[t], x)
+            return (-(abar.sqrt() * x - a).square() / (2 * (1 - abar + v))).sum(1)
+
+        def law(x, t):
+            return process.alpha[t].sqrt() * x, process.beta[t]
+
+        abar = process.abar[-1]
+        start = abar.sqrt() * mean, (abar * variance + 1 - abar).sqrt()
+        found = moments(lambda z, noise: adm.sample(law, log_p, start[0] + start[1] * z, T, point=point, noise=noise))
+        return torch.cat([found.mean, found.std])
+
+    exact = torch.tensor([mean, math.sqrt(variance)], dtype=F64)
+    for point in ("x_t", "mean"):
+        measure(lambda T, point=point: guided(T, point), exact, (20, 40, 80)).require(0.9, 1.15)
 
 
 # T5: parity with an independent implementation

@@ -19,6 +19,11 @@ from implementations.verification.oracles import Gaussian, GaussianMixture, line
 F64 = torch.float64
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 def rough(T: int) -> GaussianDiffusion:
     """A process whose steps are coarse and uneven, so that no two coefficients agree by accident."""
     return GaussianDiffusion(torch.linspace(0.01, 0.35, T, dtype=F64) ** 1.3)
@@ -177,6 +182,45 @@ def test_with_exact_networks_guided_noise_is_the_gradient_of_the_tilted_log_dens
 def test_an_exact_network_needs_classes():
     with pytest.raises(ValueError, match="this mixture has no classes"):
         cfg.exact_network(GaussianMixture([1.0], [[0.0]], [1.0]), rough(3).abar, null=0)
+
+
+# T2: exact moments
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize("T", [1, 2, 10])
+def test_moments_of_the_guided_chain_are_those_of_its_recursion(T, scale):
+    """Two Gaussians for the data, N(0.8, 0.4) with the label and N(-0.3, 1.7) without: both predictions are affine.
+
+    E[eps | x] = sigma (x - alpha m) / (alpha^2 v + sigma^2) for data N(m, v), and a step subtracts its share of it.
+    """
+    process, y = rough(T), 1
+    laws = {3: Gaussian(-0.3, 1.7), y: Gaussian(0.8, 0.4)}
+    networks = {label: law.model(process.abar) for label, law in laws.items()}
+
+    def network(x, t, labels):
+        return torch.where(column(labels, x) == 3, networks[3](x, t), networks[y](x, t))
+
+    def sampler(x, noise):
+        model = cfg.guided(network, torch.full((len(x),), y), scale, null=3)
+        return ddpm.sample(model, process, x, variance="large", noise=noise)
+
+    found = moments(sampler)
+    beta = np.linspace(0.01, 0.35, T) ** 1.3
+    abar = np.cumprod(1 - beta)
+    mean, var = 0.0, 1.0
+    for t in range(T, 0, -1):
+        a, b = abar[t - 1], beta[t - 1]
+        slope, offset = 0.0, 0.0
+        for share, m, v in ((scale, 0.8, 0.4), (1 - scale, -0.3, 1.7)):
+            k = math.sqrt(1 - a) / (a * v + 1 - a)
+            slope, offset = slope + share * k, offset - share * k * math.sqrt(a) * m
+        pull = b / math.sqrt(1 - a)
+        mean = (mean - pull * (slope * mean + offset)) / math.sqrt(1 - b)
+        var = ((1 - pull * slope) / math.sqrt(1 - b)) ** 2 * var + (b if t > 1 else 0)
+    assert float(found.mean) == pytest.approx(mean, abs=1e-10)
+    assert float(found.std) == pytest.approx(math.sqrt(var), abs=1e-10)
+    assert found.draws == T
 
 
 # T5: parity with an independent implementation

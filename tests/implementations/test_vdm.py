@@ -507,8 +507,11 @@ def test_fixed_ends_get_no_gradient():
 
 @pytest.mark.parametrize("T", [1, 2, 30])
 def test_moments_of_sampling_are_those_of_the_hand_solved_recursion(T):
-    """Gaussian data: by Bayes' rule with precisions the posterior's mean is affine in z_t; so is the exact guess."""
-    m, s2 = 0.7, 0.3
+    """Gaussian data: by Bayes' rule with precisions the posterior's mean is affine in z_t; so is the exact guess.
+
+    The mean lies beyond 1, where a sampler that clips would show.
+    """
+    m, s2 = 2.7, 0.3
     found = moments(lambda z, noise: vdm.sample(exact(Gaussian([m], s2)), bent, z, T, noise=noise), (1,))
     mean, var = 0.0, 1.0
     for i in range(T, 0, -1):

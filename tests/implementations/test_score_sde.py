@@ -237,6 +237,25 @@ def test_score_network_divides_the_noise_by_its_scale(kind):
         np.testing.assert_allclose(out[row].numpy(), -999 * t / formulas(kind, t)[3], rtol=1e-5)
 
 
+@each
+def test_noise_score_and_data_are_one_guess(kind):
+    """Of a mixture: the score made of E[z | x] is the density's own slope, and Tweedie makes E[x(0) | x] of it."""
+    law, sde, t = two_modes(), SMALL[kind], 0.4
+    alpha, sigma = formulas(kind, t)[2:]
+    x = law.sample(5, alpha=alpha, sigma=sigma, noise=Noise(0)).requires_grad_()
+    (slope,) = torch.autograd.grad(law.log_prob(x, alpha, sigma).sum(), x)
+    x = x.detach()
+
+    class Perfect(nn.Module):
+        def forward(self, x, i):
+            assert (i == 999 * t).all()
+            return law.eps(x, alpha, sigma)
+
+    score = sde_.ScoreNetwork(Perfect(), sde)
+    torch.testing.assert_close(sde_.evaluate(score, x, t), slope, rtol=0, atol=1e-10)
+    torch.testing.assert_close(sde_.denoise(score, sde, x, t), law.denoise(x, alpha, sigma), rtol=0, atol=1e-10)
+
+
 # T2: exact moments of samplers
 
 STEPS = {"em": sde_.euler_maruyama, "rd": sde_.reverse_diffusion, "flow": sde_.probability_flow_step}

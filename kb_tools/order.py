@@ -72,7 +72,10 @@ def reading_order(records: Mapping[str, Readable], goals: Iterable[str] = (), do
     goals = list(goals)
     for goal in goals:
         if goal not in papers:
-            raise NotFoundError(f"{goal!r} is no paper of the collection, so it cannot be a goal")
+            raise NotFoundError(
+                f"{goal!r} is no paper of the collection, so it cannot be a goal",
+                hint="a goal is a paper, a survey or a tutorial",
+            )
     wanted = set(goals).union(*(_needed(papers, goal) for goal in goals)) if goals else papers.keys()
     needs_of: dict[str, list[str]] = {}
     opens_of: dict[str, list[str]] = {ident: [] for ident in papers if ident in wanted}

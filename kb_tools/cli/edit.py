@@ -116,7 +116,13 @@ def _validate(document: Document) -> None:
 
 
 def _open(file: Path, line: int) -> None:
-    named = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    named = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if not named:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "no editor is set, and there is no terminal to open vi in", hint="set VISUAL to your editor"
+            )
+        named = "vi"
     try:
         command = shlex.split(named)
     except ValueError as error:

@@ -62,7 +62,8 @@ def fmt_command(collection: Collection, records: tuple[str, ...], only_check: bo
             say(f"kb: left as it is: {problem}")
     if broken:
         return 5
-    say(f"kb: {len(documents)} files, {len(changes)} {'would change' if dry_run or only_check else 'changed'}")
+    files = "1 file" if len(documents) == 1 else f"{len(documents)} files"
+    say(f"kb: {files}, {len(changes)} {'would change' if dry_run or only_check else 'changed'}")
     return 1 if only_check and changes else 0
 
 
@@ -122,7 +123,8 @@ def check_command(collection: Collection, fix: bool, dry_run: bool, as_json: boo
     files = len({problem.path for problem in problems})
     records = len(collection.files())
     if problems:
-        say(f"kb: {len(problems)} problems in {files} files; {records} records checked")
+        found = f"{len(problems)} problem{'s' * (len(problems) > 1)} in {files} file{'s' * (files > 1)}"
+        say(f"kb: {found}; {records} records checked")
         return 1
     say(f"kb: {records} records checked, no problems")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from kb_tools.cli.output import json_option, put, put_json, say, style, table, with_collection
-from kb_tools.errors import InvalidRecordError
+from kb_tools.errors import InvalidRecordError, UsageError
 from kb_tools.graph import KINDS, Work, around, edges, missing, similar, statistics
 from kb_tools.records.fields import OUTSIDE_FILE
 from kb_tools.records.store import Collection
@@ -61,10 +61,14 @@ def edges_command(
       kb graph edges --around ddim --depth 2
       kb graph edges --all --format graphml > kb.graphml
     """
+    if form and as_json:
+        raise UsageError(
+            "--json lists the edges in kb's own envelope; --format writes the graph", hint="give one of them"
+        )
     index = collection.index()
     entries = {entry.id: entry for entry in index.entries()}
     links = edges(entries, KINDS if every else kinds or ("builds_on",))
-    if center:
+    if center is not None:
         near = around(collection.resolve(center, index), links, depth)
         links = [edge for edge in links if edge.source in near and edge.target in near]
     else:

@@ -17,7 +17,7 @@ from kb_tools.cli.output import (
     take_text,
     with_collection,
 )
-from kb_tools.errors import UsageError
+from kb_tools.errors import NotFoundError, UsageError
 from kb_tools.exchange.matching import Matched
 from kb_tools.exchange.work import Work
 from kb_tools.records.store import Change, Collection
@@ -75,6 +75,8 @@ def works_in(file: str, form: str | None = None) -> list[Work]:
     """
     form = form or _FORMAT_OF.get(Path(file).suffix.lower())
     if form is None:
+        if file != "-" and not Path(file).exists():
+            raise NotFoundError(f"there is no file {file}")
         raise UsageError(
             f"{file}: its name does not say what it is",
             hint="call it .bib, .md or .json, or use `kb import --format bibtex`, json or markdown",
@@ -143,5 +145,7 @@ def _report(
     )
     put_changes(collection, changes, dry_run=dry_run)
     counts = {state: sum(1 for is_now, _ in rows if is_now == state) for state in ("new", "exists", "invalid")}
+    if not rows:
+        say("kb: the file names no work that could be recognised")
     invalid = f", {counts['invalid']} not valid and left out" if counts["invalid"] else ""
     say(f"kb: {counts['new']} {'would be added' if dry_run else 'added'}, {counts['exists']} exist already{invalid}")

@@ -9,12 +9,13 @@ from pathlib import Path
 import click
 
 from kb_tools.cli.output import dry_run_option, put, put_changes, say
-from kb_tools.errors import ConflictError, StorageError
+from kb_tools.errors import ConflictError, StorageError, UsageError
 from kb_tools.records.reader import Value
 from kb_tools.records.store import Change, Collection
 
 _TOPICS: dict[str, Value] = {"inbox": {"title": "Inbox", "summary": "What is not sorted yet."}}
 _IGNORED = "/build/\n/.kb/\n"
+_NAME = 100
 
 
 @click.command("init")
@@ -31,7 +32,12 @@ def init_command(folder: str, name: str, dry_run: bool) -> None:
       kb init ~/reading --name "What I read"
       kb init ~/reading && cd ~/reading && kb import refs.bib
     """
-    root = Path(folder).expanduser().absolute()
+    if not folder or not name.strip() or len(name) > _NAME or not name.isprintable():
+        raise UsageError(
+            f"DIR and --name cannot be empty, and the name is one line of at most {_NAME} letters",
+            hint='kb init ~/reading --name "What I read"',
+        )
+    root = Path(folder).expanduser().resolve()
     if (root / "papers").exists():
         raise ConflictError(f"{root} has a folder papers/ already", hint="choose another folder")
     project = Path(__file__).resolve().parents[2]

@@ -100,7 +100,9 @@ def search_command(collection: Collection, words: tuple[str, ...], sort: str | N
       kb search song score
       kb search classifier-free --status unread
     """
-    wanted = fold(" ".join(words)).split()
+    wanted = list(dict.fromkeys(fold(" ".join(words)).split()))
+    if not wanted:
+        raise UsageError("there is no word to search for", hint="kb search score matching")
     index = collection.index()
     scored = [(_score(text, wanted), entry) for entry, text in index.search(wanted)]
     key = _SORTS[sort] if sort else None
@@ -166,6 +168,8 @@ def _print(
     else:
         heading = [_HEADINGS.get(name, name) for name in columns]
         table(heading, _rows(chosen, columns, index), shades=[_SHADES.get(name) for name in columns])
+    if not chosen:
+        say("kb: nothing matches")
     for invalid in index.invalid():
         say(f"kb: left out, not valid: {invalid.problems}")
     if index.invalid():
@@ -194,7 +198,7 @@ def _values(entry: Entry, names: Iterable[str], index: Index) -> dict[str, objec
 
 
 def _columns(fields: str | None) -> list[str]:
-    if not fields:
+    if fields is None:
         return list(COLUMNS)
     known = [*RECORD_FIELDS, *_EXTRA_FIELDS]
     names = ["worth_reading" if name.strip() == "wr" else name.strip() for name in fields.split(",")]

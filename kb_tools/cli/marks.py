@@ -95,6 +95,8 @@ def mark(
     as_json: bool,
 ) -> None:
     """Set the status of records and the day of it; `unread` takes the day away."""
+    if status == "unread" and on is not None:
+        raise UsageError("--on: what is unread has no day", hint="leave --on out")
     day = _day(on)
     index = collection.index()
     idents = list(dict.fromkeys(collection.resolve(reference, index) for reference in references))
@@ -138,6 +140,9 @@ def _day(on: str | None) -> str:
     if on is None:
         return date.today().isoformat()
     try:
-        return date.fromisoformat(on).isoformat()
+        day = date.fromisoformat(on)
     except ValueError:
         raise UsageError(f"--on: {on!r} is no date", hint="write it as 2026-11-21") from None
+    if day > date.today():
+        raise UsageError(f"--on: {on} is still to come", hint="give the day of the mark, or leave --on out for today")
+    return day.isoformat()

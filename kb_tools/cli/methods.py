@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from kb_tools.cli.output import json_option, put, put_json, say, shown_path, style, table, terminal, with_collection
-from kb_tools.errors import KbError, NotFoundError
+from kb_tools.errors import KbError, NotFoundError, UsageError
 from kb_tools.order import reading_order
 from kb_tools.records.store import Collection
 
@@ -32,10 +32,14 @@ def run_command(context: click.Context, collection: Collection, arguments: tuple
       kb run ddpm
       kb run ddim --seed 1 --device cuda
     """
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments:
+        raise click.UsageError("name the method to run, as in `kb run ddpm`", context)
+    if arguments[0] in ("-h", "--help"):
         put(context.get_help())
-        return 0 if arguments else 2
+        return 0
     record, *options = arguments
+    if record.startswith("-"):
+        raise click.UsageError(f"the record comes before the method's own options: kb run RECORD {record} ...", context)
     module = module_of(collection, record)
     if not any(option == "--out" or option.startswith("--out=") for option in options):
         options += ["--out", str(collection.root / "build" / "runs" / module.replace("_", "-"))]
@@ -97,7 +101,9 @@ def verify_command(
             entry, picture = evidence.judge(
                 module, seeds=range(seeds), device=device, progress=terminal(), data=data, jobs=jobs
             )
-        except (ValueError, OSError, FloatingPointError) as error:
+        except ValueError as error:  # data that there is none of, or that the method does not take
+            raise UsageError(f"{module} cannot be judged: {error}") from error
+        except (OSError, FloatingPointError) as error:
             raise KbError(f"{module} cannot be judged: {error}") from error
         entries[module] = entry
         if recorded:
@@ -147,7 +153,7 @@ def _check_device(device: str) -> None:
     try:
         _loaded("implementations.common.cli").check_device(device)
     except ValueError as error:
-        raise KbError(str(error)) from None
+        raise UsageError(f"--device: {error}") from None
 
 
 def _loaded(name: str) -> ModuleType:

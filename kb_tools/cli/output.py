@@ -12,7 +12,7 @@ from shutil import get_terminal_size
 
 import click
 
-from kb_tools.errors import InvalidRecordError, NotFoundError
+from kb_tools.errors import InvalidRecordError, NotFoundError, StorageError, UsageError
 from kb_tools.records.store import Change, Collection
 
 SCHEMA_VERSION = 1
@@ -30,7 +30,7 @@ def with_collection(function: Callable) -> Callable:
 
     def command(*args, root: str | None, **options):
         outer = click.get_current_context().find_root().obj
-        return function(*args, collection=Collection.find(root or outer), **options)
+        return function(*args, collection=Collection.find(outer if root is None else root), **options)
 
     return root_option(update_wrapper(command, function))
 
@@ -111,7 +111,12 @@ def put_file(file: str, text: str, *, dry_run: bool) -> None:
         put(text.removesuffix("\n"))
         return
     target = Path(file).absolute()
-    before = target.read_bytes() if target.exists() else None
+    if not file or target.is_dir():
+        raise UsageError(f"{file or 'an empty name'} is no file to write to", hint="name a file, or - for stdout")
+    try:
+        before = target.read_bytes() if target.exists() else None
+    except OSError as error:
+        raise StorageError(f"{target}: cannot be read: {error.strerror}", hint="check the permissions") from None
     if dry_run:
         put(Change(target, before.decode(errors="replace") if before else None, text).diff(target.parent).rstrip("\n"))
         return

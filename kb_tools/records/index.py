@@ -21,6 +21,7 @@ from kb_tools.records.fields import RECORD_FIELDS, TOPICS_FILE
 from kb_tools.records.reference import arxiv_id, fold
 
 _FORMAT = 3
+_ASKED = 100  # words of a search that SQLite looks for; it refuses a condition of more than a thousand parts
 _SETTLED_NS = 100_000_000  # a file that changed this shortly before it was read may change again unseen
 
 # What listing, filtering and ordering need; the rest of a record stays out of the way.
@@ -172,9 +173,12 @@ class Index:
 
     def search(self, words: list[str]) -> list[tuple[Entry, str]]:
         """Records that contain every word (folded) somewhere, each with its folded text."""
-        where = " and ".join(["instr(words, ?) > 0"] * len(words))
+        asked = words[:_ASKED]
+        where = " and ".join(["instr(words, ?) > 0"] * len(asked))
         query = f"select card, words from content join file using (path) where {where} order by content.id"  # noqa: S608
-        return [(Entry(json.loads(card)), text) for card, text in self.base.execute(query, words)]
+        rows = self.base.execute(query, asked)
+        rest = words[_ASKED:]
+        return [(Entry(json.loads(card)), text) for card, text in rows if all(word in text for word in rest)]
 
     def _open(self, path: Path) -> sqlite3.Connection:
         path.parent.mkdir(exist_ok=True)

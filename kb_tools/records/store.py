@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from kb_tools.errors import AmbiguousError, InvalidRecordError, NotFoundError, Problem
 from kb_tools.records.fields import OUTSIDE_FILE, PAPER_KINDS, TOPICS_FILE
 from kb_tools.records.index import Entry, Index
-from kb_tools.records.reference import fold, lookup_keys
+from kb_tools.records.reference import arxiv_id, doi, fold, lookup_keys
 
 if TYPE_CHECKING:
     from kb_tools.records.model import Record, Topic
     from kb_tools.records.reader import Document, Value
+
+
+_SHOWN = 100  # letters of a reference that a message repeats
 
 
 class Change(NamedTuple):
@@ -44,6 +47,8 @@ class Collection:
     @classmethod
     def find(cls, root: str | Path | None = None) -> Collection:
         """The collection at `root`, at KB_ROOT, or around the current folder.  Raises NotFoundError."""
+        if root == "":  # an unset variable behind -C must not choose whatever collection is near
+            raise NotFoundError("-C names no folder", hint="name one, or leave the option out")
         named = root or os.environ.get("KB_ROOT")
         if named:
             folder = Path(named).expanduser().absolute()
@@ -129,7 +134,12 @@ class Collection:
         for invalid in index.invalid():
             if invalid.id == reference:
                 raise InvalidRecordError(invalid.problems, hint="mend the file, then run `kb check`")
-        raise NotFoundError(f"no record is called {reference!r}", nearest=_nearest(reference, index))
+        name = reference if len(reference) <= _SHOWN else f"{reference[:_SHOWN]}..."
+        if arxiv_id(reference) or doi(reference):
+            raise NotFoundError(f"no record is called {name!r}", hint=f"`kb add {reference}` adds it")
+        nearest = _nearest(reference, index)
+        hint = None if nearest else "`kb list` shows every id, `kb search WORDS` looks for words"
+        raise NotFoundError(f"no record is called {name!r}", nearest=nearest, hint=hint)
 
     def document(self, ident: str) -> Document:
         """The file of a record as it is now, for reading and changing."""

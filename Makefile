@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test mutants two-sample bench lint clean
+.PHONY: help run serve test mutants two-sample bench bench-site lint clean
 
 help: ## say what can be done
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -56,6 +56,10 @@ two-sample: $(VENV)/dev.stamp ## measure how often the two-sample test is wrong,
 bench: $(VENV)/dev.stamp ## time our U-Net beside its peers, and what importing a method costs (about five minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.unet
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.imports
+
+bench-site: $(VENV)/dev.stamp ## build the site at 60 to 1,000 papers beside two generators (under ten minutes)
+	@sh tests/ensure_chromium.sh $(BIN)/python
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.site
 
 lint: $(VENV)/dev.stamp ## ruff, pyright, canonical records
 	$(BIN)/ruff check .

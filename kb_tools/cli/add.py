@@ -147,17 +147,30 @@ def _texts(references: tuple[str, ...]) -> Iterator[str]:
 
 def _in_files(files: tuple[str, ...]) -> tuple[list[str], list[_Outcome]]:
     """The arXiv ids and DOIs of the works in files, and those works that have neither."""
+    from kb_tools.sources.references import FORMS, parse
+
     named: list[str] = []
     nameless: list[_Outcome] = []
+    wrong: list[str] = []
     for file in files:
-        for work in works_in(file):
+        works = works_in(file)
+        if not works:
+            say(f"kb: {file} names no work that could be recognised; `kb add - < {file}` takes one reference per line")
+        for work in works:
             reference = work.fields.get("arxiv") or work.fields.get("doi")
             if reference:
                 named.append(str(reference))
+                try:
+                    parse(named[-1])
+                except UsageError as error:
+                    wrong.append(f"{file}:{work.line}: {error.message}")
             else:
                 title = str(work.fields.get("title") or "a work without a title")
                 says = f"{file}:{work.line}: it has neither an arXiv id nor a DOI; `kb import` takes it as it stands"
                 nameless.append(_Outcome(title, "missing", says=f"{title} ({says})"))
+    if wrong:
+        hint = f"nothing was asked and nothing written; mend the file: write {FORMS}"
+        raise UsageError("\n    ".join(wrong), hint=hint)
     return named, nameless
 
 

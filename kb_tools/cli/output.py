@@ -64,6 +64,11 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
+def say_none(collection_is_empty: bool, words: str) -> None:
+    """Why there is nothing to show: the collection has no records yet, or else what `words` say."""
+    say("kb: no records yet; `kb add` a paper or `kb import` a list" if collection_is_empty else f"kb: {words}")
+
+
 def put_json(data: object) -> None:
     """Data to stdout in the envelope that every command shares."""
     envelope = {"schema_version": SCHEMA_VERSION, "data": data}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kb_tools.cli.output import json_option, put, put_json, say, style, table, terminal, with_collection
+from kb_tools.cli.output import json_option, put, put_json, say_none, style, table, terminal, with_collection
 from kb_tools.order import next_papers, reading_order
 from kb_tools.records.store import Collection
 
@@ -52,8 +52,7 @@ def order_command(collection: Collection, goals: tuple[str, ...], left: bool, as
                 for number, step in enumerate(steps, 1)
             ]
         )
-        return
-    if terminal():
+    elif terminal():
         for number, step in enumerate(steps, 1):
             for position, ident in enumerate(step.ids):
                 lead = f"{number:3}" if position == 0 else "  +"
@@ -68,7 +67,7 @@ def order_command(collection: Collection, goals: tuple[str, ...], left: bool, as
         ]
         table((), rows)
     if not steps:
-        say("kb: nothing is left to read")
+        say_none(not entries, "nothing is left to read")
 
 
 @click.command("next")
@@ -109,4 +108,4 @@ def next_command(collection: Collection, count: int, goals: tuple[str, ...], as_
             if entries[one.ids[0]].why:
                 put(style(f"    {entries[one.ids[0]].why}", dim=True))
     if not found:
-        say("kb: nothing is left to read here")
+        say_none(not entries, "nothing is left to read here")

@@ -402,7 +402,13 @@ def test_a_bibliography_that_is_none_costs_no_request(kb, shelf, arxiv, tmp_path
     file = tmp_path / "refs.bib"
     assert kb(shelf, "add", "--from", str(file)).code == 3
     file.write_text("@article{x, title = {unclosed")
-    assert kb(shelf, "add", "--from", str(file)).code in (2, 5)
+    assert kb(shelf, "add", "--from", str(file)).code == 5
+    file.write_text(BIB.replace("2001.00001", "2013.00001"))
+    typos = kb(shelf, "add", "--from", str(file), "2001.00002")
+    assert (typos.code, f"{file}:2: '2013.00001' is no arXiv id" in typos.err) == (2, True)
+    listed = tmp_path / "list.txt"
+    listed.write_text("2001.00001\n")
+    assert f"kb add - < {listed}" in kb(shelf, "add", "--from", str(listed)).err
     (tmp_path / "refs.xyz").write_text(BIB)
     assert kb(shelf, "add", "--from", str(tmp_path / "refs.xyz")).code == 2
     nothing = kb(shelf, "add")

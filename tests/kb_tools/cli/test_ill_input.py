@@ -97,3 +97,12 @@ def test_no_editor_is_opened_without_a_terminal(shelf):
     assert (done.returncode, done.stdout) == (2, "")
     assert "set VISUAL" in done.stderr
     assert not list(shelf.papers.glob(".*kb-edit*"))
+
+
+@pytest.mark.parametrize("command", [["list"], ["search", "x"], ["next"], ["order"]])
+def test_an_empty_collection_says_what_to_do_first(kb, make, record, command):
+    for more in ([], ["--json"]):
+        outcome = kb(make(), *command, *more)
+        assert (outcome.code, outcome.err) == (0, "kb: no records yet; `kb add` a paper or `kb import` a list\n")
+    done = kb(make(record("done", status="read", read_on="2026-11-01")), "next")
+    assert done.err == "kb: nothing is left to read here\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
 
 from implementations import adm, ddim, ddpm
+from implementations.common.data import load
 from implementations.common.noise import Noise
 from implementations.dpm import GaussianDiffusion
 from implementations.unet import Block
@@ -150,6 +152,7 @@ def test_the_classifier_halves_the_image_at_each_level_and_averages_over_positio
     logits = network(x, t)
     torch.testing.assert_close(logits, pooled @ network.outlet.weight.T + network.outlet.bias, rtol=0, atol=1e-10)
     assert logits.shape == (batch, 5)
+    assert torch.equal(network.train()(x, t), logits)  # without dropout
     assert not torch.allclose(logits, network(x, t + 1))
     torch.testing.assert_close(network(x[:1], t[:1]), logits[:1])
 
@@ -286,8 +289,9 @@ def test_the_gradient_is_asked_for_at_x_t_and_t_or_at_the_mean_and_t_minus_1():
     for point, where, level in (("x_t", x, 4), ("mean", law(x, 4)[0], 3)):
         adm.guided_step(law, watched, point=point)(x, 4)
         assert torch.equal(asked[-1][0], where) and asked[-1][1].tolist() == [level] * 3
-    adm.guided_step(law, watched)(x, 4)
+    default = adm.guided_step(law, watched)(x, 4)[0]
     assert torch.equal(asked[-1][0], x)  # Algorithm 1 as printed is the default
+    assert torch.equal(default, adm.guided_step(law, lively_log_p, scale=1.0)(x, 4)[0])
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0])
@@ -468,6 +472,26 @@ def test_data_that_are_no_images_with_classes_are_named(data):
         adm.demo(data=data, steps=1)
 
 
+def test_images_with_classes_come_with_their_labels():
+    dataset, y, y_test = adm.labelled_images("digits")
+    assert dataset.x.shape == (1438, 1, 8, 8) and y is dataset.y and y_test is dataset.y_test
+
+
+@pytest.mark.parametrize("part", ["y", "y_test"])
+def test_images_without_labels_are_named(monkeypatch, part):
+    unlabelled = replace(load("digits"), **{part: None})
+    monkeypatch.setattr(adm, "load", lambda name: unlabelled)
+    with pytest.raises(ValueError, match="data must be images with classes, which 'photographs' is not"):
+        adm.labelled_images("photographs")
+
+
+def test_a_batch_without_labels_is_refused():
+    x, y = torch.zeros(2, 1), torch.tensor([0, 1])
+    assert adm.labelled((x, y)) == (x, y)
+    with pytest.raises(ValueError, match="a batch has no labels"):
+        adm.labelled((x, None))
+
+
 # T8: the claims, and what measures them
 
 
@@ -476,11 +500,11 @@ def test_fidelity_and_spread_are_measured_per_class():
         def agreement(self, x, y):
             return ((x[:, 0] > 2).long() == y).double().mean().item()
 
-    x = torch.tensor([[0.0], [1.0], [3.0], [3.0], [7.0]])
-    y = torch.tensor([0, 0, 1, 1, 1])
+    x = torch.tensor([[0.0], [1.0], [3.0], [3.0], [7.0], [-1.0], [1.5]])
+    y = torch.tensor([0, 0, 1, 1, 1, 2, 2])
     right, spread = adm.fidelity_and_spread(Judge(), x, y)
-    assert right == 1.0
-    assert spread == pytest.approx((1 + (0 + 4 + 4) / 3) / 2)
+    assert right == pytest.approx(5 / 7)
+    assert spread == pytest.approx((1 + (0 + 4 + 4) / 3 + 2.5) / 3)
 
 
 def test_tradeoff_claims_look_at_the_worst_step_between_scales():
@@ -489,6 +513,43 @@ def test_tradeoff_claims_look_at_the_worst_step_between_scales():
     assert (fidelity.value, fidelity.control) == pytest.approx((0.1, -0.1))
     assert (diversity.value, diversity.control) == pytest.approx((0.1, -1.1))
     assert fidelity.holds and diversity.holds
+    assert (fidelity.name, diversity.name) == ("fidelity", "diversity")
+    assert fidelity.statement.startswith("least gain in the share") and "from one scale to the next of 0, 1, 2;" in (
+        fidelity.statement
+    )
+    assert diversity.statement.startswith("least loss of the mean distance")
+    for claim in (fidelity, diversity):
+        assert claim.of == "a figure" and claim.control_is.endswith("labels that were shuffled among the samples")
+
+
+def test_a_tradeoff_must_gain_one_sample_in_a_hundred_and_lose_a_twentieth_of_distance():
+    steps = {"too little": (0.008, 0.04), "enough": (0.012, 0.06)}
+    for name, (gain, loss) in steps.items():
+        curve = [(0.5, 2.0), (0.5 + gain, 2.0 - loss)]
+        for claim in adm.tradeoff_claims((0, 1), curve, curve[::-1], "a figure"):
+            assert claim.holds == (name == "enough")
+
+
+def test_sheets_show_five_images_of_each_class_and_lie_in_two_rows(monkeypatch):
+    """Images of one value each, their number, in columns by class; of six rows the last is left out."""
+    shown, rows = [], []
+
+    def contact_sheet(x, *, columns, width):
+        shown.append((x.flatten(1)[:, 0].reshape(-1, columns).tolist(), width))
+        return torch.full((1, 1), float(len(shown)))
+
+    def beside(panels):
+        rows.append({title: panel.item() for title, panel in panels.items()})
+        return torch.cat(list(panels.values()), dim=1)
+
+    monkeypatch.setattr(adm.pictures, "contact_sheet", contact_sheet)
+    monkeypatch.setattr(adm.pictures, "beside", beside)
+    numbers = torch.arange(18.0)[:, None, None, None].expand(-1, 1, 2, 2)
+    sheet = adm.class_sheets({name: numbers + 100 * k for k, name in enumerate("abcd")}, 3)
+    expected = [[[100 * k + 3 * row + c for c in range(3)] for row in range(5)] for k in range(4)]
+    assert [cells for cells, _ in shown] == expected and {width for _, width in shown} == {400}
+    assert rows == [{"a": 1, "b": 2}, {"c": 3, "d": 4}]
+    assert sheet.tolist() == [[1, 2], [3, 4]]
 
 
 def test_three_classes_lie_on_a_triangle_and_bayes_rule_errs_on_one_point_in_four():

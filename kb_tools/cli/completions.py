@@ -29,7 +29,9 @@ def completions_command(shell: str) -> None:
 
     completion = get_completion_class(shell)
     assert completion is not None
-    put((completion.source_template % completion(kb, {}, "kb", VARIABLE).source_vars()).strip())
+    script = completion.source_template % completion(kb, {}, "kb", VARIABLE).source_vars()
+    # click's script for fish splits at every comma, and so cuts titles short.
+    put(script.replace('string split "," ', 'string split --max 1 "," ').strip())
 
 
 class _Known(click.ParamType):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from diffusers.models.resnet import ResnetBlock2D
 from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
 
 from implementations import adm, ddim, ddpm
@@ -85,6 +86,24 @@ def test_a_block_scales_and_shifts_its_second_normalisation():
     y_s, y_b = 1 + y[:, :16, None, None], y[:, 16:, None, None]
     h = block.conv_2(silu(y_s * normalised(h, block.norm_2) + y_b))
     torch.testing.assert_close(block(x, c), block.shortcut(x) + h, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("after", [8, 16])
+def test_parity_with_the_block_of_diffusers(after):
+    """Its weights carried over.  The peer lets the activation of the condition be left to the caller, as here."""
+    ours = randomised(adm.AdaptiveBlock(8, after, 12, 4, 0.0))
+    theirs = ResnetBlock2D(
+        in_channels=8, out_channels=after, temb_channels=12, groups=4, eps=1e-5, skip_time_act=True,
+        time_embedding_norm="scale_shift",
+    ).double().eval()  # fmt: skip
+    names = {"norm1": "norm_1", "norm2": "norm_2", "conv1": "conv_1", "conv2": "conv_2"}
+    names |= {"time_emb_proj": "condition", "conv_shortcut": "shortcut"}
+    state = {
+        name: ours.state_dict()[f"{names[name.split('.')[0]]}.{name.split('.')[1]}"] for name in theirs.state_dict()
+    }
+    theirs.load_state_dict(state)
+    x, c = torch.randn(3, 8, 5, 4, dtype=F64), torch.randn(3, 12, dtype=F64)
+    torch.testing.assert_close(ours(x, c), theirs(x, c), rtol=0, atol=1e-10)
 
 
 def test_a_block_starts_as_the_identity_and_can_drop_out():

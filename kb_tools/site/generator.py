@@ -31,6 +31,12 @@ class _Kept(logging.Handler):
         self.messages.append(record.getMessage())
 
 
+def is_raw(markdown: str) -> bool:
+    """Whether it is one block of HTML, out of which Markdown makes what it is: then nothing needs to parse it."""
+    body = markdown.strip()
+    return body.startswith("<div ") and body.endswith("</div>") and "\n\n" not in body and "\t" not in body
+
+
 class Generator:
     """mkdocs with a configuration, set up once.  Errors: KbError when it refuses the configuration."""
 
@@ -82,7 +88,10 @@ class Generator:
                     continue
                 page = file.page or Page(None, file, self._settings)
                 page.read_source(self._settings)
-                page.render(self._settings, files)
+                if is_raw(page.markdown or ""):
+                    page.content = page.markdown.strip()
+                else:
+                    page.render(self._settings, files)
                 context = get_context(nav, files, self._settings, page)
                 yield file.dest_uri, self._env.get_template("main.html").render(context).encode()
             base = urlsplit(self._settings.site_url or "/").path

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from kb_tools import drawing
-from kb_tools.graph import Edge, around, edges
+from kb_tools.graph import Edge, edges
 from kb_tools.placing import plan
 from kb_tools.records.model import Record
 from kb_tools.site.knowledge import Knowledge, name_of
@@ -48,16 +48,23 @@ def whole(k: Knowledge) -> Markup:
 def neighbourhoods(k: Knowledge, base: str) -> tuple[dict[str, Neighbourhood], dict[str, bytes]]:
     """Of every paper that has neighbours; and the files of the wider pictures, by name."""
     links = edges(k.papers, ["builds_on"])
+    beside: dict[str, set[str]] = {i: {i} for i in k.papers}
+    at: dict[str, list[Edge]] = {i: [] for i in k.papers}
+    for edge in links:
+        for ident, other in ((edge.source, edge.target), (edge.target, edge.source)):
+            beside[ident].add(other)
+            at[ident].append(edge)
     found, files = {}, {}
     for ident in k.papers:
-        near, wide = around(ident, links, 1), around(ident, links, 2)
+        near = beside[ident]
+        wide = near.union(*(beside[i] for i in near))
         if len(near) == 1:
             continue
         name = f"graph/{ident}.svg" if wide > near else None
         if name:
-            files[name] = _picture(k, ident, wide, links, "../papers/", alone=True).encode()
+            files[name] = _picture(k, ident, wide, at, "../papers/", alone=True).encode()
         found[ident] = Neighbourhood(
-            Markup(_picture(k, ident, near, links, base, alone=False)),  # noqa: S704 - as above
+            Markup(_picture(k, ident, near, at, base, alone=False)),  # noqa: S704 - as above
             len(near),
             len(wide),
             name,
@@ -65,9 +72,10 @@ def neighbourhoods(k: Knowledge, base: str) -> tuple[dict[str, Neighbourhood], d
     return found, files
 
 
-def _picture(k: Knowledge, center: str, idents: set[str], links: list[Edge], base: str, *, alone: bool) -> str:
-    nodes = {i: k.papers[i] for i in idents}
-    inside = [edge for edge in links if edge.source in idents and edge.target in idents]
+def _picture(k: Knowledge, center: str, idents: set[str], at: dict[str, list[Edge]], base: str, *, alone: bool) -> str:
+    """at: the arrows at each paper, those that leave it and those that end there."""
+    nodes = {i: k.papers[i] for i in sorted(idents)}
+    inside = [edge for i in nodes for edge in at[i] if edge.source == i and edge.target in idents]
     names = {i: _short(record) for i, record in nodes.items()}
     chart = plan(nodes, inside, names)
     body = [*drawing.chart_frame(chart, {}), *drawing.chart_edges(chart, inside)]

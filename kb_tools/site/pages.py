@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,8 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str) -> dict[str
         name_of=name_of,
         address=lambda record: work.address(record.model_dump()),
         byline=byline,
+        mark=mark,
+        link=link,
         figure=figure,
         slug=slug,
         summary=partial(summary, k),
@@ -167,6 +169,28 @@ def _paper(k: Knowledge, record: Record, local: graphs.Neighbourhood | None, add
         "linked_data": data.linked_data(record, k.citation_keys[record.id], address),
     }
     return _Page(f"papers/{record.id}", record.title, "paper.html", context, record.why or "", extra)
+
+
+def mark(record: Record) -> Markup:
+    """The status of a paper: a circle that the reader can click when there are scripts."""
+    return _mark(record.id, record.status)
+
+
+def link(record: Record, base: str) -> Markup:
+    """A paper by its name."""
+    return _link(base, record.id, name_of(record))
+
+
+@lru_cache(maxsize=1 << 14)
+def _mark(ident: str, status: str) -> Markup:
+    return Markup('<span class="mark" data-mark="{0}" data-state="{1}"><span class="vh">{1}</span></span>').format(
+        ident, status
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def _link(base: str, ident: str, name: str) -> Markup:
+    return Markup('<a href="{}papers/{}/">{}</a>').format(base, ident, text(name))
 
 
 def summary(k: Knowledge, record: Record, base: str) -> list[Markup]:

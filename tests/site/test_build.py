@@ -17,7 +17,9 @@ import pytest
 from kb_tools.adding import fields_of
 from kb_tools.errors import KbError
 from kb_tools.records.fields import PAPER_KINDS
+from kb_tools.site import generator
 from kb_tools.site.build import build
+from kb_tools.site.writing import read_tree
 from kb_tools.sources.arxiv import read_feed
 from kb_tools.sources.references import Reference
 from kb_tools.sources.transport import Reply
@@ -236,3 +238,18 @@ def test_vendored_fonts_carry_their_licence() -> None:
     assert "SIL OPEN FONT LICENSE" in (fonts / "OFL.txt").read_text()
     readme = (fonts / "README.txt").read_text()
     assert all(font.name in readme for font in fonts.glob("*.woff2"))
+
+
+def test_pages_that_markdown_leaves_alone_are_as_mkdocs_makes_them(
+    small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generator, "is_raw", lambda markdown: False)
+    slow = build(small.collection, tmp_path / "build", strict=False)
+    assert read_tree(slow.site) == read_tree(small.folder)
+
+
+@pytest.mark.parametrize(
+    "markdown", ["# A title\n", "<div class='kb'>\n\n*x*\n</div>", "<div >\tx</div>", "<div >x</div>\n\n# More\n"]
+)
+def test_what_markdown_would_change_is_not_left_alone(markdown: str) -> None:
+    assert not generator.is_raw(markdown)

@@ -80,7 +80,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, shades: Se
 
     The last column takes what is left of the terminal's width and is cut there.  shades: styles per column.
     """
-    texts = [[_plain(cell) for cell in row] for row in rows]
+    texts = [_cells(row) for row in rows]
     if not terminal():
         if texts:
             put("\n".join("\t".join(row) for row in texts))
@@ -176,10 +176,14 @@ def cut(text: str, columns: int) -> str:
     return text + "…"
 
 
+def _cells(row: Sequence[object]) -> list[str]:
+    """A row as plain texts.  Whether it can be printed as it is, which is nearly always so, is asked once per row."""
+    cells = [cell if type(cell) is str else str(cell) if type(cell) is int else _plain(cell) for cell in row]
+    return cells if "".join(cells).isprintable() else [_plain(cell) for cell in cells]
+
+
 def _plain(cell: object) -> str:
     """A cell as one line of text that cannot move the cursor."""
-    if isinstance(cell, str) and cell.isprintable():  # nearly all of them
-        return cell
     if cell is None:
         return ""
     if isinstance(cell, bool):

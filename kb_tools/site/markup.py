@@ -99,8 +99,13 @@ def environment(templates: Path, cache: Path) -> Environment:
         keep_trailing_newline=True,
         bytecode_cache=FileSystemBytecodeCache(str(cache)),
     )
-    env.filters.update(prose=prose, sentences=sentences, safe_url=safe_url)
+    env.filters.update(prose=prose, sentences=sentences, safe_url=safe_url, capitalised=_capitalised)
     return env
+
+
+def _capitalised(value: str) -> str:
+    """With a capital at the start; names within stay as they are, unlike with `capitalize`."""
+    return value[:1].upper() + value[1:]
 
 
 def page(title: str, body: str, *, description: str = "", extra: Mapping[str, Any] | None = None) -> str:

@@ -21,6 +21,7 @@ from kb_tools.site.art import card_png, diffusion_svg
 from kb_tools.site.knowledge import Knowledge, Method, Sample, name_of
 from kb_tools.site.markup import page, prose, sentences, text
 from kb_tools.site.maths import MathError, mathml
+from kb_tools.site.proofs import figure
 from kb_tools.site.source import Excerpt, line_html
 from kb_tools.site.writing import read_tree
 
@@ -103,6 +104,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str) -> dict[str
         _Page("graph/index", "Graph", "graph.html", {"papers": ordered, "chart": graphs.whole(k), "by_name": by_name}),
         _Page("gallery", "Gallery", "gallery.html", {}),
         _Page("verification", "Verification", "verification.html", {"planted": _planted(k)}),
+        _Page("speed", "Speed", "speed.html", {}),
         _Page("resources", "Resources", "resources.html", {"kinds": _kinds(k)}),
         *(_paper(k, record, near.get(record.id), address) for record in k.papers.values()),
         *(_topic(k, i) for i in k.topics),
@@ -337,11 +339,6 @@ def listed(names: list[str]) -> str:
 def written(as_written: AsWritten) -> list[tuple[str, str]]:
     """What a seed list wrote, field by field."""
     return [(name, str(value)) for name, value in as_written.model_dump(exclude_none=True).items()]
-
-
-def figure(value: float) -> str:
-    """Four significant digits, without an exponent where one can be read without it."""
-    return f"{float(value):.4g}".replace("e-0", "e-").replace("e+0", "e+")
 
 
 def distance(claim: Mapping[str, Any]) -> str:

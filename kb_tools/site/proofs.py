@@ -10,16 +10,34 @@ from typing import Any
 import yaml
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+TITLES = {
+    "unet": "The U-Net beside two others",
+    "unet-cuda": "The U-Net beside two others, on a GPU",
+    "imports": "Importing a method",
+    "kb": "kb beside papis",
+    "site": "This site beside two generators",
+}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one benchmark, with its columns in the order in which they first appear."""
+    """Rows of cells under the columns in the order in which they first appear; figures are to be set to the right."""
 
     name: str
-    facts: Mapping[str, Any]
     columns: list[str]
-    rows: list[Mapping[str, Any]]
+    rows: list[list[str]]
+    figures: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What a benchmark found, whatever its tables are called.  facts: the rest of it, in words."""
+
+    name: str
+    title: str
+    what: str
+    facts: Mapping[str, str]
+    tables: list[Table]
 
 
 @dataclass(frozen=True)
@@ -28,7 +46,7 @@ class Proofs:
 
     mutants: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     two_sample: Mapping[str, Any] = field(default_factory=dict)
-    benchmarks: list[Table] = field(default_factory=list)
+    benchmarks: list[Benchmark] = field(default_factory=list)
 
 
 def read_proofs(root: Path, problems: list[str]) -> Proofs:
@@ -36,11 +54,11 @@ def read_proofs(root: Path, problems: list[str]) -> Proofs:
     evidence = root / "implementations" / "evidence"
     mutants = _mapping(evidence / "mutants.yaml", problems).get("methods", [])
     results = sorted((root / "benchmarks" / "results").glob("*.yaml"))
-    tables = [_table(path, _mapping(path, problems)) for path in results]
+    benchmarks = [_benchmark(path.stem, _mapping(path, problems)) for path in results]
     return Proofs(
         {str(row["method"]): row for row in mutants if isinstance(row, dict) and row.get("mutants")},
         _mapping(evidence / "two-sample.yaml", problems),
-        [table for table in tables if table.rows],
+        [benchmark for benchmark in benchmarks if benchmark.tables],
     )
 
 
@@ -58,12 +76,47 @@ def _mapping(path: Path, problems: list[str]) -> dict[str, Any]:
     return found
 
 
-def _table(path: Path, report: Mapping[str, Any]) -> Table:
-    rows: list[Mapping[str, Any]] = [row for row in report.get("rows") or [] if isinstance(row, dict)]
-    columns = list(dict.fromkeys(column for row in rows for column, value in row.items() if not _nested(value)))
-    facts = {key: value for key, value in report.items() if not _nested(value) and key != "schema_version"}
-    return Table(path.stem.replace("_", " ").replace("-", " "), facts, columns, rows)
+def _benchmark(name: str, report: Mapping[str, Any]) -> Benchmark:
+    """Every list of mappings is a table, everything else a fact."""
+    lists = {key: [row for row in value if isinstance(row, dict)] for key, value in report.items() if _rows(value)}
+    facts = {key: said(value) for key, value in report.items() if key not in {"what", "schema_version", *lists}}
+    title = TITLES.get(name) or name.replace("_", " ").replace("-", " ")
+    kept = {_words(key): value for key, value in facts.items() if value}
+    return Benchmark(name, title, str(report.get("what", "")), kept, [_table(*item) for item in lists.items()])
 
 
-def _nested(value: object) -> bool:
-    return isinstance(value, dict | list)
+def _rows(value: object) -> bool:
+    return isinstance(value, list) and any(isinstance(row, dict) for row in value)
+
+
+def _table(name: str, rows: list[dict[str, Any]]) -> Table:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    figures = {c for c in columns if all(not isinstance(row.get(c), str) for row in rows)}
+    cells = [[said(row.get(column)) for column in columns] for row in rows]
+    return Table(_words(name), [_words(c) for c in columns], cells, frozenset(map(_words, figures)))
+
+
+def said(value: object) -> str:
+    """A value in words: a median with its range, a mapping as its parts, figures to four digits."""
+    if isinstance(value, Mapping):
+        if {"median", "least", "most"} <= value.keys():
+            return f"{said(value['median'])} ({said(value['least'])} to {said(value['most'])})"
+        return ", ".join(f"{_words(str(key))} {said(part)}" for key, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(said, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return figure(value)
+    return "" if value is None else str(value)
+
+
+def figure(value: float) -> str:
+    """Four significant digits, without an exponent where one can be read without it."""
+    return f"{float(value):.4g}".replace("e-0", "e-").replace("e+0", "e+")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -14,8 +14,8 @@ AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 PAGES = (
     "", "papers/", "papers/?view=cards", "papers/ddim/", "papers/cfg/", "topics/", "topics/sampling/",
     "order/?goal=ect",
-    "order/goals/", "graph/", "graph/?focus=ddim&depth=2", "gallery/", "verification/", "resources/", "contribute/",
-    "data/", "code/ddim/", "404.html",
+    "order/goals/", "graph/", "graph/?focus=ddim&depth=2", "gallery/", "verification/", "speed/", "resources/",
+    "contribute/", "data/", "code/ddim/", "404.html",
 )  # fmt: skip
 FEW = ("", "papers/?view=cards", "papers/ddim/", "graph/?focus=ddim", "verification/", "code/ddim/")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -40,7 +40,7 @@ def test_axe_finds_nothing(
     for address in pages:
         page.goto(real.address + address)
         ready(page)
-        if address == "verification/":
+        if address in ("verification/", "speed/"):
             page.locator("details").evaluate_all("all => all.forEach((one) => (one.open = true))")
         result = page.evaluate("(tags) => axe.run({ runOnly: tags, resultTypes: ['violations'] })", RULES)
         found += [

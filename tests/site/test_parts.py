@@ -11,7 +11,8 @@ import pytest
 from kb_tools.records.store import Collection
 from kb_tools.site.markup import page, prose, safe_url, text
 from kb_tools.site.maths import ELEMENTS, MathError, alphabet, mathml
-from kb_tools.site.pages import figure, natural
+from kb_tools.site.pages import natural
+from kb_tools.site.proofs import figure, read_proofs
 from kb_tools.site.source import MethodSource
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,3 +189,31 @@ def test_figures_have_four_digits(value: float, shown: str) -> None:
 
 def test_equation_numbers_sort_as_people_count() -> None:
     assert sorted(["10", "2", "A.1", "2b"], key=natural) == ["2", "2b", "10", "A.1"]
+
+
+def test_tables_of_a_benchmark_whatever_they_are_called(tmp_path: Path) -> None:
+    results = tmp_path / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    (results / "odd_one.yaml").write_text(
+        "what: seconds\nbar: 0.8\nversions: {python: 3.11.7}\nmissing: []\n"
+        "things: [{name: ours, time: {median: 0.5, least: 0.4, most: 12345}, fits: true}, "
+        "{name: theirs, size: 12000}]\n"
+    )
+    problems: list[str] = []
+    (found,) = read_proofs(tmp_path, problems).benchmarks
+    assert (found.title, found.what, found.facts) == ("odd one", "seconds", {"bar": "0.8", "versions": "python 3.11.7"})
+    (table,) = found.tables
+    assert (table.name, table.columns) == ("things", ["name", "time", "fits", "size"])
+    assert table.rows == [["ours", "0.5 (0.4 to 12,345)", "yes", ""], ["theirs", "", "", "12,000"]]
+    assert table.figures == {"time", "fits", "size"}
+    assert problems == []
+
+
+def test_a_collection_without_benchmarks_and_one_that_cannot_be_read(tmp_path: Path) -> None:
+    assert read_proofs(tmp_path, []).benchmarks == []
+    results = tmp_path / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    (results / "broken.yaml").write_text("rows: [{a: 1}")
+    problems: list[str] = []
+    assert read_proofs(tmp_path, problems).benchmarks == []
+    assert [problem.split(":")[0] for problem in problems] == ["broken.yaml"]

@@ -63,8 +63,9 @@ pipe they are tab-separated, without a header.  --json gives
 {"schema_version": 1, "data": ...}.  NO_COLOR and FORCE_COLOR are honoured.
 
 \b
-Exit codes: 0 fine, 1 check found problems, 2 wrong usage, 3 not found or
-ambiguous, 4 network, 5 invalid record, 6 conflict, 130 interrupted.
+Exit codes: 0 fine, 1 findings (check, fmt --check, a claim that fails), 2 wrong
+usage, 3 not found or ambiguous, 4 network, 5 invalid record, 6 conflict or
+duplicate, 130 interrupted.
 
 \b
 Example:

@@ -13,6 +13,10 @@ def main(argv: list[str] | None = None) -> int:
 
         print(f"kb {__version__}")
         return 0
-    from kb_tools.cli.app import run
+    try:
+        from kb_tools.cli.app import run
 
-    return run(arguments)
+        return run(arguments)
+    except KeyboardInterrupt:  # while modules are still being loaded
+        sys.stderr.write("kb: interrupted\n")
+        return 130

@@ -40,7 +40,7 @@ _TRIES = 5  # another kb may take a slug between the look and the write
 
 @dataclass
 class _Outcome:
-    """What became of one reference: added, exists, updated, missing or withdrawn."""
+    """What became of one reference: added, exists, updated, missing, withdrawn or conflict."""
 
     reference: str
     status: str
@@ -133,7 +133,7 @@ def add_command(
     if open_editor and not dry_run:
         _edit(collection, [one.id for one in outcomes if one.status == "added" and one.id])
     statuses = {one.status for one in outcomes}
-    return 3 if "missing" in statuses else 6 if "withdrawn" in statuses else 0
+    return 3 if "missing" in statuses else 6 if statuses & {"withdrawn", "conflict"} else 0
 
 
 def _texts(references: tuple[str, ...]) -> Iterator[str]:
@@ -236,6 +236,8 @@ def _settle(
         if work.withdrawn and not withdrawn:
             says = f"{reference.name} was withdrawn: {work.title}; --allow-withdrawn adds it all the same"
             return _Outcome(reference.name, "withdrawn", says=says)
+        if hidden := _hidden(collection, index, reference, work.arxiv, work.doi):
+            return hidden
         fields = fields_of(work, reference)
         new = slug or _propose(index, fields)
         change = new_record(collection, {"id": new, "kind": "paper", **fields, **given})
@@ -247,6 +249,15 @@ def _settle(
             continue
         return _Outcome(reference.name, "added", new, _version_note(reference, work), change)
     raise AssertionError("the last try returns or raises")
+
+
+def _hidden(collection: Collection, index: Index, reference: Reference, *names: str | None) -> _Outcome | None:
+    """What is said where a file that is not valid may be the record of a work, which would then be added twice."""
+    path = collection.hidden(index, (reference.name, *names))
+    if path is None:
+        return None
+    says = f"{shown_path(path, collection)} is not valid, and names {reference.name}: mend it first, see `kb check`"
+    return _Outcome(reference.name, "conflict", says=says)
 
 
 def _propose(index: Index, fields: Data) -> str:
@@ -298,6 +309,8 @@ def _add_stub(
         return _Outcome(reference.name, "exists", ident)
     if reference.arxiv is None:
         raise UsageError(f"--offline: a DOI says nothing by itself ({reference.name})", hint="write the record by hand")
+    if hidden := _hidden(collection, collection.index(), reference):
+        return hidden
     new = slug or stub_slug(reference)
     change = new_record(collection, {"id": new, "kind": "paper", **stub_fields(reference), **given})
     collection.write([change], dry_run=dry_run)

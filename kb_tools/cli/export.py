@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import click
 
 from kb_tools.cli.listing import select, selection
-from kb_tools.cli.output import dry_run_option, put_file, say, with_collection
+from kb_tools.cli.output import dry_run_option, put_file, say, say_invalid, with_collection
 from kb_tools.exchange.work import Data
 from kb_tools.records.store import Collection
 
@@ -53,9 +53,7 @@ def export_command(
     put_file(file, _text(form, chosen, every, index.topics(), title), dry_run=dry_run)
     if file != "-" and not dry_run:
         say(f"{file}: {len(chosen)} records")
-    for invalid in index.invalid():
-        say(f"kb: left out, not valid: {invalid.problems}")
-    return 5 if index.invalid() else 0
+    return say_invalid(index)
 
 
 def _text(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kb_tools.cli.output import json_option, put, put_json, say, style, table, with_collection
+from kb_tools.cli.output import json_option, put, put_json, say, say_invalid, style, table, with_collection
 from kb_tools.errors import InvalidRecordError, UsageError
 from kb_tools.graph import KINDS, Work, around, edges, missing, similar, statistics
 from kb_tools.records.fields import OUTSIDE_FILE
@@ -53,7 +53,7 @@ def edges_command(
     depth: int,
     form: str | None,
     as_json: bool,
-) -> None:
+) -> int:
     """List the edges between records, or write them as JSON, DOT, GraphML, Mermaid or SVG.
 
     \b
@@ -82,19 +82,21 @@ def edges_command(
     else:
         rows = [(edge.source, edge.kind, edge.target) for edge in links]
         table(("from", "edge", "to"), rows, shades=({"bold": True}, {"dim": True}, {"bold": True}))
+    return say_invalid(index)
 
 
 @graph_command.command("stats")
 @json_option
 @with_collection
-def stats_command(collection: Collection, as_json: bool) -> None:
+def stats_command(collection: Collection, as_json: bool) -> int:
     """Count edges, find the longest chain to read, and what is built on, cited and central most.
 
     \b
     Example:
       kb graph stats --json
     """
-    stats = statistics(collection.entries())
+    index = collection.index()
+    stats = statistics({entry.id: entry for entry in index.entries()})
     if as_json:
         rankings = {
             name: [list(pair) for pair in getattr(stats, name)] for name in ("most_built_on", "most_cited", "rank")
@@ -108,7 +110,7 @@ def stats_command(collection: Collection, as_json: bool) -> None:
                 "alone": stats.alone,
             }
         )
-        return
+        return say_invalid(index)
     counts = ", ".join(f"{count} {kind}" for kind, count in stats.edges.items())
     for label, words in (
         ("records", str(stats.records)),
@@ -120,6 +122,7 @@ def stats_command(collection: Collection, as_json: bool) -> None:
         ("without edges", ", ".join(stats.alone)),
     ):
         put(f"{style(f'{label:15}', dim=True)}{words}".rstrip())
+    return say_invalid(index)
 
 
 @graph_command.command("missing")
@@ -150,7 +153,7 @@ def missing_command(collection: Collection, least: int, as_json: bool) -> None:
 @click.option("-n", "--count", type=click.IntRange(1, 100), default=10, show_default=True, help="How many to list.")
 @json_option
 @with_collection
-def similar_command(collection: Collection, record: str, count: int, as_json: bool) -> None:
+def similar_command(collection: Collection, record: str, count: int, as_json: bool) -> int:
     """List the records most like one: by the references they share, and by who cites both.
 
     \b
@@ -168,11 +171,12 @@ def similar_command(collection: Collection, record: str, count: int, as_json: bo
                 for one in found
             ]
         )
-        return
+        return say_invalid(index)
     rows = [(one.ident, f"{one.score:.2f}", _why(one.shared, one.together)) for one in found]
     table(("id", "score", "why"), rows, shades=({"bold": True}, None, {"dim": True}))
     if not found:
         say(f"kb: {ident} shares no reference with another record, and nothing cites both")
+    return say_invalid(index)
 
 
 def _outside(collection: Collection) -> list[Work]:

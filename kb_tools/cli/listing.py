@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import click
 
-from kb_tools.cli.output import json_option, put_json, say, say_none, table, with_collection
+from kb_tools.cli.output import json_option, put_json, say_invalid, say_none, table, with_collection
 from kb_tools.errors import UsageError
 from kb_tools.records.fields import KINDS, PAPER_KINDS, RECORD_FIELDS, STATUSES
 from kb_tools.records.index import CARD_FIELDS, Entry, Index
@@ -170,11 +170,7 @@ def _print(
         table(heading, _rows(chosen, columns, index), shades=[_SHADES.get(name) for name in columns])
     if not chosen:
         say_none(not index.entries(), "nothing matches")
-    for invalid in index.invalid():
-        say(f"kb: left out, not valid: {invalid.problems}")
-    if index.invalid():
-        return 5
-    return 1 if exit_code and not chosen else 0
+    return say_invalid(index) or (1 if exit_code and not chosen else 0)
 
 
 def _rows(chosen: list[Entry], columns: list[str], index: Index) -> list[list[object]]:

@@ -13,6 +13,7 @@ from shutil import get_terminal_size
 import click
 
 from kb_tools.errors import InvalidRecordError, NotFoundError, StorageError, UsageError
+from kb_tools.records.index import Index
 from kb_tools.records.store import Change, Collection
 
 SCHEMA_VERSION = 1
@@ -67,6 +68,13 @@ def say(text: str) -> None:
 def say_none(collection_is_empty: bool, words: str) -> None:
     """Why there is nothing to show: the collection has no records yet, or else what `words` say."""
     say("kb: no records yet; `kb add` a paper or `kb import` a list" if collection_is_empty else f"kb: {words}")
+
+
+def say_invalid(index: Index) -> int:
+    """Name the files that cannot be used, and so are not in what was shown; the exit code that follows from it."""
+    for invalid in index.invalid():
+        say(f"kb: left out, not valid: {invalid.problems}")
+    return InvalidRecordError.exit_code if index.invalid() else 0
 
 
 def put_json(data: object) -> None:

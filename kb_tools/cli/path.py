@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import click
 
-from kb_tools.cli.output import json_option, put, put_json, say_none, style, table, terminal, with_collection
+from kb_tools.cli.output import (
+    json_option,
+    put,
+    put_json,
+    say_invalid,
+    say_none,
+    style,
+    table,
+    terminal,
+    with_collection,
+)
 from kb_tools.order import next_papers, reading_order
 from kb_tools.records.store import Collection
 
@@ -18,7 +28,7 @@ goal_option = click.option(
 @click.option("--left", is_flag=True, help="Leave out what is read or skipped.")
 @json_option
 @with_collection
-def order_command(collection: Collection, goals: tuple[str, ...], left: bool, as_json: bool) -> None:
+def order_command(collection: Collection, goals: tuple[str, ...], left: bool, as_json: bool) -> int:
     """Give the order to read in: everything, or all that a goal needs.
 
     What a paper builds on always comes before it.  Among what is ready, tutorials come first, then what is worth most,
@@ -68,6 +78,7 @@ def order_command(collection: Collection, goals: tuple[str, ...], left: bool, as
         table((), rows)
     if not steps:
         say_none(not entries, "nothing is left to read")
+    return say_invalid(index)
 
 
 @click.command("next")
@@ -75,7 +86,7 @@ def order_command(collection: Collection, goals: tuple[str, ...], left: bool, as
 @goal_option
 @json_option
 @with_collection
-def next_command(collection: Collection, count: int, goals: tuple[str, ...], as_json: bool) -> None:
+def next_command(collection: Collection, count: int, goals: tuple[str, ...], as_json: bool) -> int:
     """Say what to read next, and why: papers whose prerequisites you have read, begun ones first.
 
     \b
@@ -109,3 +120,4 @@ def next_command(collection: Collection, count: int, goals: tuple[str, ...], as_
                 put(style(f"    {entries[one.ids[0]].why}", dim=True))
     if not found:
         say_none(not entries, "nothing is left to read here")
+    return say_invalid(index)

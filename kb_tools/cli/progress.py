@@ -16,6 +16,7 @@ from kb_tools.cli.output import (
     put_file,
     put_json,
     say,
+    say_invalid,
     style,
     table,
     take_text,
@@ -36,7 +37,7 @@ _BAR = 24
 )
 @json_option
 @click.pass_context
-def progress_command(context: click.Context, goals: tuple[str, ...], as_json: bool) -> None:
+def progress_command(context: click.Context, goals: tuple[str, ...], as_json: bool) -> int:
     """Show how far the reading is: in all, per topic, and on the way to each goal.
 
     The site keeps marks in the browser; export and import speak its file format, and the newest mark wins.
@@ -48,12 +49,13 @@ def progress_command(context: click.Context, goals: tuple[str, ...], as_json: bo
       kb progress import ~/Downloads/progress.json --dry-run
     """
     if context.invoked_subcommand is None:
-        context.invoke(_show, goals=goals, as_json=as_json)
+        return context.invoke(_show, goals=goals, as_json=as_json)
+    return 0
 
 
 @click.command(hidden=True)
 @with_collection
-def _show(collection: Collection, goals: tuple[str, ...], as_json: bool) -> None:
+def _show(collection: Collection, goals: tuple[str, ...], as_json: bool) -> int:
     index = collection.index()
     entries = {entry.id: entry for entry in index.entries()}
     titles = index.topics()
@@ -90,6 +92,7 @@ def _show(collection: Collection, goals: tuple[str, ...], as_json: bool) -> None
                 for name, tally in tallies.items()
             ],
         )
+    return say_invalid(index)
 
 
 def _bars(parts: list[tuple[str, Mapping[str, Tally]]], titles: Mapping[str, str]) -> None:
@@ -113,17 +116,20 @@ def _bars(parts: list[tuple[str, Mapping[str, Tally]]], titles: Mapping[str, str
 @click.argument("file", default="-")
 @dry_run_option
 @with_collection
-def export_command(collection: Collection, file: str, dry_run: bool) -> None:
+def export_command(collection: Collection, file: str, dry_run: bool) -> int:
     """Write all marks to FILE (default: stdout) in the site's format.
 
     \b
     Example:
       kb progress export marks.json
     """
-    marks = progress.merged(progress.marks_of(collection.entries()), _unknown(collection))
+    index = collection.index()
+    entries = {entry.id: entry for entry in index.entries()}
+    marks = progress.merged(progress.marks_of(entries), _unknown(collection))
     put_file(file, progress.dumps(marks), dry_run=dry_run)
     if file != "-" and not dry_run:
         say(f"{file}: {len(marks)} marks")
+    return say_invalid(index)
 
 
 @progress_command.command("import")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -140,6 +142,19 @@ class Collection:
         nearest = _nearest(reference, index)
         hint = None if nearest else "`kb list` shows every id, `kb search WORDS` looks for words"
         raise NotFoundError(f"no record is called {name!r}", nearest=nearest, hint=hint)
+
+    def hidden(self, index: Index, names: Iterable[str | None]) -> Path | None:
+        """A file that is not valid and names one of these arXiv ids or DOIs: it may be the record of that work."""
+        words = [re.escape(name.encode()) for name in names if name]
+        if not words:
+            return None
+        pattern = re.compile(b"(?i)(?<![0-9])(?:" + b"|".join(words) + b")(?![0-9])")
+        for invalid in index.invalid():
+            path = self.root / invalid.path
+            with suppress(OSError):
+                if not path.is_symlink() and pattern.search(path.read_bytes()):
+                    return path
+        return None
 
     def document(self, ident: str) -> Document:
         """The file of a record as it is now, for reading and changing."""

@@ -106,3 +106,65 @@ def test_an_empty_collection_says_what_to_do_first(kb, make, record, command):
         assert (outcome.code, outcome.err) == (0, "kb: no records yet; `kb add` a paper or `kb import` a list\n")
     done = kb(make(record("done", status="read", read_on="2026-11-01")), "next")
     assert done.err == "kb: nothing is left to read here\n"
+
+
+BROKEN = 'id: broken\nkind: paper\ntitle: [unclosed\narxiv: "2010.02502"\n'
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["list"],
+        ["search", "noise"],
+        ["next"],
+        ["order"],
+        ["order", "--json"],
+        ["graph", "edges"],
+        ["graph", "--format", "dot"],
+        ["graph", "stats"],
+        ["graph", "stats", "--json"],
+        ["graph", "similar", "first", "--json"],
+        ["progress"],
+        ["progress", "export"],
+        ["export"],
+    ],
+    ids=" ".join,
+)
+def test_what_speaks_of_all_records_names_those_it_could_not_read(kb, shelf, command):
+    assert kb(shelf, *command).code == 0
+    (shelf.papers / "broken.yaml").write_text(BROKEN)
+    outcome = kb(shelf, *command)
+    assert (outcome.code, outcome.out != "") == (5, True)
+    assert "papers/broken.yaml:4:1: " in outcome.err, "where the reader stumbles: the line after the open bracket"
+
+
+def test_a_work_whose_record_cannot_be_read_is_not_added_beside_it(kb, shelf, tmp_path):
+    (shelf.papers / "broken.yaml").write_text(BROKEN)
+    bib = tmp_path / "refs.bib"
+    bib.write_text("@misc{a, title={DDIM}, eprint={2010.02502}}\n@misc{b, title={Another}, eprint={2010.02503}}\n")
+    before = sorted(path.name for path in shelf.files())
+    outcome = kb(shelf, "add", "2010.02502", "--offline")
+    assert (outcome.code, outcome.out) == (6, "")
+    assert "papers/broken.yaml is not valid, and names 2010.02502" in outcome.err
+    assert sorted(path.name for path in shelf.files()) == before
+    assert kb(shelf, "add", "2010.0250", "--offline").code == 2, "no such id; and part of one is another one"
+    outcome = kb(shelf, "import", str(bib))
+    assert (outcome.code, "1 added" in outcome.err) == (5, True)
+    assert "papers/broken.yaml is not valid and names it" in outcome.out
+    assert {entry.arxiv for entry in shelf.entries().values()} == {"2006.11239", "2010.02503", None}
+
+
+def test_an_interrupt_while_modules_are_loaded_is_an_interrupt(shelf):
+    """The finder of modules stands in for a person who is quicker than the imports."""
+    script = """
+import sys
+from kb_tools.cli import main
+class Impatient:
+    def find_spec(self, name, path=None, target=None):
+        if name == "kb_tools.cli.app":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Impatient())
+sys.exit(main(["list"]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "kb: interrupted\n")

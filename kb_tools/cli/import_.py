@@ -57,8 +57,9 @@ def import_command(collection: Collection, file: str, form: str | None, dry_run:
     changes: list[Change] = []
     rows: list[tuple[str, Matched]] = []
     for found in matched:
-        hidden = found.record and collection.hidden(index, (found.record.get("arxiv"), found.record.get("doi")))
-        if hidden:
+        record = found.record or {}
+        hidden = collection.hidden(index, (record.get("arxiv"), record.get("doi")))
+        if hidden is not None:
             remark = f"{shown_path(hidden, collection)} is not valid and names it: mend that file first"
             rows.append(("invalid", found._replace(remarks=(remark,))))
             continue

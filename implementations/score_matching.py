@@ -1,6 +1,6 @@
 """Estimation of non-normalized statistical models by score matching.
 
-Hyvärinen, JMLR 6:695-709, 2005 (not on arXiv; places are named by the paper's theorem and section).
+Hyvärinen, JMLR 6:695-709, 2005 (not on arXiv; the numbers of equations are the journal's).
 The score, psi(x) = grad_x log p(x), does not contain the normalising constant.  Its squared distance to the score of
 the data, which nobody knows, is after an integration by parts an expectation of things that the model alone gives.
 
@@ -40,12 +40,12 @@ def score_of(log_q: LogDensity) -> Score:
 
 def explicit_objective(score: Score, data_score: Score, x: Tensor) -> Tensor:
     """What is to be minimised, half the squared distance of the two scores, row by row.  x: (B, ...).  Returns (B,)."""
-    return 0.5 * (score(x) - data_score(x)).flatten(1).square().sum(1)  # section 2, the definition of J
+    return 0.5 * (score(x) - data_score(x)).flatten(1).square().sum(1)  # Eq. 2
 
 
 @torch.enable_grad()
 def objective(score: Score, x: Tensor) -> Tensor:
-    """The same less a constant of the data, without the score of the data, in expectation over x.
+    """The same less a constant of the data (Theorem 1), without the score of the data, in expectation over x.
 
     x: (B, ...), D numbers a row.  Returns (B,); one evaluation of the score and D backward passes, one for each entry
     of the Jacobian's diagonal.
@@ -56,12 +56,12 @@ def objective(score: Score, x: Tensor) -> Tensor:
     for i in range(psi.shape[1]):
         (row,) = torch.autograd.grad(psi[:, i].sum(), x, create_graph=True, materialize_grads=True)
         trace = trace + row.flatten(1)[:, i]
-    return trace + 0.5 * psi.square().sum(1)  # Theorem 1
+    return trace + 0.5 * psi.square().sum(1)  # Eq. 3
 
 
 def loss(score: Score, x: Tensor) -> Tensor:
     """The objective's average over a sample (section 2).  x: (B, ...)."""
-    return objective(score, x).mean()
+    return objective(score, x).mean()  # Eq. 4
 
 
 def fit_gaussian(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -130,10 +130,11 @@ def deterministic_cdf(model: Model, process: GaussianDiffusion, points: Tensor) 
 def ancestral_cdf(model: Model, process: GaussianDiffusion, points: Tensor) -> Tensor:
     """The same for ancestral sampling with the large variance: the law of x_t, a mass at each point, step by step."""
     mass = torch.exp(-points[:, 0].square() / 2)
+    mass = mass / mass.sum()
     for t in range(process.T, 1, -1):
         mean, variance = ddpm.reverse(process, points, t, ddim.evaluate(model, points, t), "large")
         kernel = torch.exp(-(points[:, 0] - mean).square() / (2 * variance))
-        mass = (mass / mass.sum()) @ (kernel / kernel.sum(1, keepdim=True))
+        mass = mass @ (kernel / kernel.sum(1, keepdim=True))
     last = ddpm.reverse(process, points, 1, ddim.evaluate(model, points, 1))[0]
     return torch.from_numpy(np.interp(points[:, 0], last[:, 0], mass.cumsum(0)))
 

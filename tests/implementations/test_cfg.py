@@ -339,7 +339,7 @@ def test_the_cumulative_distribution_of_a_mixture_adds_up():
     np.testing.assert_allclose(cfg.cdf(line(), points), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("T", [2, 3, 12])
+@pytest.mark.parametrize("T", [1, 2, 3, 12])
 @pytest.mark.parametrize("law", [cfg.deterministic_cdf, cfg.ancestral_cdf])
 def test_the_law_of_a_sampler_is_exact_for_gaussian_data(law, T):
     """Data N(m, s^2) keeps both samplers affine; `moments` runs them, and the law must be that normal.

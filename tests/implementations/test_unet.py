@@ -213,8 +213,8 @@ def test_defaults_are_a_small_network_with_attention_where_it_is_coarsest():
     """The shapes of its tensors follow from width 32, multipliers (1, 2, 2), one block, attention at level 2 alone."""
     model = UNet(3)
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
-    assert [shapes[f"shrink.{k}.weight"][:2] for k in (0, 1)] == [(64, 32), (64, 64)]
-    assert [shapes[f"grow.{k}.weight"][:2] for k in (0, 1)] == [(64, 64), (64, 32)]
+    assert [shapes[f"shrink.{k}.weight"] for k in (0, 1)] == [(64, 32, 3, 3), (64, 64, 3, 3)]
+    assert [shapes[f"grow.{k}.weight"] for k in (0, 1)] == [(64, 64, 2, 2), (64, 32, 2, 2)]
     assert (len(model.down), len(model.middle), len(model.up)) == (2, 2, 2)
     attending = [name for name, part in model.named_modules() if isinstance(part, Attention)]
     assert attending == ["middle.0.attend", "middle.1.attend"]
@@ -325,6 +325,23 @@ def test_without_skips_only_the_middle_passes():
         for grow in model.grow:
             nn.init.zeros_(grow.weight)
         assert ((model(x, t, y) - model(2 * x, t, y)).abs().max() > 1e-3) == depends
+
+
+def test_without_skips_zeros_stand_where_the_skip_stood():
+    h, skip = torch.randn(2, 3, 4, 6), torch.randn(2, 5, 3, 5)
+    joined = WithoutSkips(1).join(h, skip)
+    assert torch.equal(joined, torch.cat([h[:, :, :3, :5], torch.zeros(2, 5, 3, 5)], 1))
+
+
+@pytest.mark.parametrize(("size", "halves"), [((6, 5), [(3, 3), (2, 2)]), ((8, 12), [(4, 6), (2, 3)])])
+def test_each_resolution_is_half_the_one_before_rounded_up(size, halves):
+    """The explicit computation takes the size of a kernel from its weights, and would not miss a wrong one."""
+    model, seen = small(classes=0), []
+    for shrink in model.shrink:
+        shrink.register_forward_hook(lambda layer, args, out: seen.append(tuple(out.shape[2:])))
+    x, t = inputs(size=size)
+    model(x.float(), t)
+    assert seen == halves
 
 
 def test_loss_is_the_mean_squared_error_from_one_noise_level():

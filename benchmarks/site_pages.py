@@ -40,7 +40,7 @@ FIGURES = """() => {
   const late = seen.tasks.filter(([start]) => start >= painted).map(([, took]) => Math.max(0, took - 50));
   return { lcp: seen.lcp, cls: seen.cls, tbt: late.reduce((sum, took) => sum + took, 0) };
 }"""
-# From the key press until the rows that are left have their place.
+# From the key press until the rows that the next frame shows have their place.
 FILTER = """(word) => {
   const field = document.querySelector("[data-filters] input[name=q]");
   field.value = word;
@@ -134,7 +134,7 @@ def visit(browser: Browser, site: Path, page: str, rounds: int) -> dict[str, Any
 
 
 def filter_times(browser: Browser, site: Path) -> dict[str, float]:
-    """Milliseconds from a key press in the list's filter until the page is laid out again."""
+    """Milliseconds from a key press in the list's filter until the page is laid out for the next frame."""
     with served(site) as (address, _):
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(f"{address}papers/")

@@ -120,9 +120,10 @@ def _html(name: str) -> str:
 
 
 def _frame(config: Path, theme: Path) -> str:
-    """Digest of all that goes into every page: configuration, theme, versions."""
+    """Digest of all that goes into every page: configuration, theme, versions, and how they are put together."""
     digest = hashlib.sha256(f"{version('mkdocs')} {version('mkdocs-material')}".encode())
-    for name, data in [*read_tree(theme).items(), (config.name, config.read_bytes())]:
+    own = Path(__file__).with_name("generator.py")
+    for name, data in [*read_tree(theme).items(), *((path.name, path.read_bytes()) for path in (config, own))]:
         digest.update(f"{name}\0{len(data)}\0".encode())
         digest.update(data)
     return digest.hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Container, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,9 +16,11 @@ from urllib.parse import urlsplit
 from jinja2 import FileSystemBytecodeCache
 
 from kb_tools.errors import KbError
+from kb_tools.site.markup import ACTIVE
 
 NOT_FOUND = "404.html"
 THEME_FILES = "assets/stylesheets/"
+_INERT = re.compile(f"&#({'|'.join(str(ord(c)) for c in ACTIVE)});")
 
 
 class _Kept(logging.Handler):
@@ -29,6 +32,11 @@ class _Kept(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.messages.append(record.getMessage())
+
+
+def for_browsers(html: str) -> str:
+    """The same without what only readers of Markdown and of templates needed: entities that are plain text in HTML."""
+    return _INERT.sub(lambda found: chr(int(found[1])), html)
 
 
 def is_raw(markdown: str) -> bool:
@@ -92,6 +100,7 @@ class Generator:
                     page.content = page.markdown.strip()
                 else:
                     page.render(self._settings, files)
+                page.content = for_browsers(page.content or "")
                 context = get_context(nav, files, self._settings, page)
                 yield file.dest_uri, self._env.get_template("main.html").render(context).encode()
             base = urlsplit(self._settings.site_url or "/").path

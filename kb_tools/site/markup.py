@@ -18,7 +18,8 @@ from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, Stric
 from markupsafe import Markup, escape
 
 ALLOWED_SCHEMES = frozenset({"http", "https", "mailto"})
-_ACTIVE = str.maketrans({c: f"&#{ord(c)};" for c in "[]{}\\`*_~!|"})
+ACTIVE = "[]{}\\`*_~!|"  # what Markdown, attribute lists and templates read, and HTML does not
+_ACTIVE = str.maketrans({c: f"&#{ord(c)};" for c in ACTIVE})
 
 
 def text(value: object) -> Markup:
@@ -53,8 +54,9 @@ def sentences(value: str) -> list[str]:
 
 
 _GREEK = {
-    "alpha": "α", "abar": "ᾱ", "beta-tilde": "β̃", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eps": "ε",
-    "theta": "θ", "lambda": "λ", "mu": "μ", "sigma": "σ", "tau": "τ", "phi": "φ", "psi": "ψ", "omega": "ω",
+    "alpha": "α", "abar": "ᾱ", "beta-tilde": "β̃", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε",
+    "epsilon": "ε", "eta": "η", "theta": "θ", "lambda": "λ", "mu": "μ", "rho": "ρ", "sigma": "σ", "tau": "τ",
+    "phi": "φ", "psi": "ψ", "omega": "ω",
 }  # fmt: skip
 _MATHS = re.compile(
     rf"(?<![\w-])(?:(?P<name>[A-Za-z]|{'|'.join(_GREEK)})_(?P<index>\{{[^{{}}\s]{{1,12}}\}}|[A-Za-z0-9]+)(?![\w])"

@@ -36,8 +36,8 @@ ARGUMENTS = {
     "munderover": 3,
 }
 
+_OPEN, _CLOSE = frozenset("([{|‖⌊⌈"), frozenset(")]}|‖⌋⌉")
 _ROWS = ("math", "msqrt", "mtd", "mstyle", "mpadded", "mphantom")  # they are rows themselves
-
 _GREEK = "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡϴΣΤΥΦΧΨΩ∇αβγδεζηθικλμνξοπρςστυφχψω∂ϵϑϰϕϱϖ"
 _GREEK_BASE = {"bold": 0x1D6A8, "italic": 0x1D6E2, "bold-italic": 0x1D71C}
 _LATIN_BASE = {"bold": 0x1D400, "bold-italic": 0x1D468, "script": 0x1D49C, "double-struck": 0x1D538}
@@ -81,6 +81,8 @@ def mathml(tex: str, *, display: bool = True) -> Markup:
     _tidy(root)
     for node in reversed(list(root.iter())):
         _unwrap(node)
+    for node in root.iter():
+        _leave_to_defaults(node)
     for node in root.iter():  # HTML knows its own MathML: no namespace is written
         node.tag = _name(node)
     root.attrib = {"display": "block"} if display else {}
@@ -113,6 +115,23 @@ def _unwrap(node: ElementTree.Element) -> None:
         node[place] = child
     if len(node) == 1 and _name(node) in _ROWS and _name(node[0]) == "mrow" and not node[0].attrib:
         node[:] = list(node[0])
+
+
+def _leave_to_defaults(row: ElementTree.Element) -> None:
+    """Takes off what browsers take for granted of a bracket that begins or ends its row: its form, and that it grows.
+
+    MathML Core, 3.2.4.2: the first of a row with more than one element is a prefix, the last is a postfix.  Its
+    operator dictionary has the brackets of _OPEN and _CLOSE as stretchy in these forms.  It does not know `fence`.
+    """
+    for node in row:
+        node.attrib.pop("fence", None)
+    if len(row) < 2 or _name(row) not in ("mrow", *_ROWS):
+        return
+    for node, form, brackets in ((row[0], "prefix", _OPEN), (row[-1], "postfix", _CLOSE)):
+        if node.get("form") == form and node.text in brackets:
+            del node.attrib["form"]
+            if node.get("stretchy") == "true":
+                del node.attrib["stretchy"]
 
 
 def _tidy(root: ElementTree.Element) -> None:

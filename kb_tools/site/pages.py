@@ -28,6 +28,7 @@ from kb_tools.site.writing import read_tree
 WORTH = {1: "skim it", 2: "read it", 3: "read and implement it"}
 PATHS_ON_HOME = 6
 NEXT_ON_HOME = 3
+SAMPLES_ON_HOME = 8
 HALF_PAGE_GLYPHS = 38
 HALF_PAGE_COLUMNS = 84
 MANY_SD = 99
@@ -85,7 +86,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str) -> dict[str
         written=written,
         shown=shown,
         distance=distance,
-        methods=sorted(k.methods.values(), key=lambda m: k.position[m.record.id]),
+        methods=_in_order(k),
         by_topic=_by_topic(k, k.papers.values()),
         resources_by_topic=_by_topic(k, k.resources.values()),
         goals=sorted((r for i, r in k.papers.items() if k.path_to[i]), key=lambda r: name_of(r).lower()),
@@ -140,11 +141,16 @@ def _home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> _Page:
     context = {
         "read": sum(r.status == "read" for r in k.papers.values()),
         "next": k.next(NEXT_ON_HOME),
-        "samples": [(m, shown[m.samples[0].file]) for m in k.methods.values() if m.samples],
+        "samples": [(m, shown[m.samples[0].file]) for m in _in_order(k) if m.samples][:SAMPLES_ON_HOME],
         "paths": [k.records[i] for i in paths],
         "claim_count": sum(len(m.claims) for m in k.methods.values()),
     }
     return _Page("index", "Home", "home.html", context)
+
+
+def _in_order(k: Knowledge) -> list[Method]:
+    """Methods in reading order."""
+    return sorted(k.methods.values(), key=lambda m: k.position[m.record.id])
 
 
 def _paper(k: Knowledge, record: Record, local: graphs.Neighbourhood | None, address: str) -> _Page:
@@ -264,7 +270,7 @@ def _code(k: Knowledge, method: Method) -> _Page:
 
 def _planted(k: Knowledge) -> list[tuple[Method, Mapping[str, Any], bool]]:
     """Method, its row of planted bugs, and whether that was measured on other code than there is now."""
-    rows = [(m, k.proofs.mutants[m.name]) for m in k.methods.values() if m.name in k.proofs.mutants]
+    rows = [(m, k.proofs.mutants[m.name]) for m in _in_order(k) if m.name in k.proofs.mutants]
     return [(m, row, row.get("code") != m.code) for m, row in rows]
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-TITLES = {
+TITLES = {  # in the order in which they are shown
     "unet": "The U-Net beside two others",
     "unet-cuda": "The U-Net beside two others, on a GPU",
-    "imports": "Importing a method",
-    "kb": "kb beside papis",
     "site": "This site beside two generators",
+    "kb": "kb beside papis",
+    "imports": "Importing a method",
 }
 
 
@@ -53,7 +53,9 @@ def read_proofs(root: Path, problems: list[str]) -> Proofs:
     """All there is; what cannot be read is added to `problems`, and what is not there is left out."""
     evidence = root / "implementations" / "evidence"
     mutants = _mapping(evidence / "mutants.yaml", problems).get("methods", [])
-    results = sorted((root / "benchmarks" / "results").glob("*.yaml"))
+    places = {name: place for place, name in enumerate(TITLES)}
+    found = (root / "benchmarks" / "results").glob("*.yaml")
+    results = sorted(found, key=lambda path: (places.get(path.stem, len(places)), path.stem))
     benchmarks = [_benchmark(path.stem, _mapping(path, problems)) for path in results]
     return Proofs(
         {str(row["method"]): row for row in mutants if isinstance(row, dict) and row.get("mutants")},

@@ -458,3 +458,33 @@ def test_first_visit_is_light(real: Any, browser: Browser) -> None:
     total = sum(size for url, size in sizes.items() if "/samples/" not in url)
     assert total <= 150_000, json.dumps(sizes, indent=1)
     context.close()
+
+
+def test_what_a_filter_gives_back_is_all_there(real: Any, opened: Callable) -> None:
+    page, _ = opened(real, "papers/?sort=title")
+    rows = page.locator(".paper-row:not([hidden])")
+    every = rows.count()
+    assert every > 40, "more than one frame shows"
+    titles = rows.locator(".row-title").all_inner_texts()
+    page.locator("input[name=q]").fill("no such paper")
+    expect(rows).to_have_count(0)
+    page.locator("input[name=q]").fill("")
+    expect(rows).to_have_count(every)
+    assert rows.locator(".row-title").all_inner_texts() == titles
+
+
+def test_what_an_address_names_is_unfolded(real: Any, opened: Callable) -> None:
+    page, _ = opened(real, "verification/")
+    named = page.locator("details[id^=planted-]").first
+    assert not named.evaluate("one => one.open")
+    page.locator(f"td a[href='#{named.get_attribute('id')}']").first.click()
+    assert named.evaluate("one => one.open")
+
+
+def test_a_printed_path_says_where_it_leads(real: Any, opened: Callable) -> None:
+    page, _ = opened(real, "order/?goal=ddim")
+    page.emulate_media(media="print")
+    expect(page.locator("[data-shown]")).to_be_visible()
+    expect(page.locator("[data-shown]")).to_contain_text("To understand DDIM")
+    expect(page.locator("[data-goal-form]")).to_be_hidden()
+    expect(page.locator("[data-print]")).to_be_hidden()

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from kb_tools.records.store import Collection
+from kb_tools.site.generator import for_browsers
 from kb_tools.site.markup import page, prose, safe_url, text
 from kb_tools.site.maths import ELEMENTS, MathError, alphabet, mathml
 from kb_tools.site.pages import natural
@@ -60,6 +61,10 @@ def test_plain_text_maths_in_a_sentence() -> None:
     assert "<i>ᾱ</i><sub>t</sub>" in made
     assert "√(<i>β</i>)" in made
     assert "alpha-blending" in made
+    assert (
+        str(prose("eta = 0, theta, rho and zeta; a beta-test"))
+        == "<i>η</i> = 0, <i>θ</i>, <i>ρ</i> and zeta; a beta-test"
+    )
     assert "snake&#95;case&#95;name" in made
 
 
@@ -104,6 +109,20 @@ def test_double_bars_of_any_size_are_bars() -> None:
     found = elements(r"\big\| a \bigr\|^2 + \left\| b \right\|")
     assert [value for _, value in found if "\\" in value] == []
     assert [value for _, value in found].count("\u2016") == 4
+
+
+def test_brackets_at_the_ends_of_a_row_are_left_to_the_browser() -> None:
+    assert str(mathml(r"\left( \frac{a}{b} \right] c")) == (
+        '<math display="block"><mrow><mo>(</mo><mfrac><mi>a</mi><mi>b</mi></mfrac><mo>]</mo></mrow><mi>c</mi></math>'
+    )
+    assert '<mo stretchy="false">(</mo>' in str(mathml("f(x)")), "these must not grow"
+
+
+def test_entities_that_only_markdown_needed_become_text_and_no_others() -> None:
+    assert (
+        for_browsers("a&#95;b &#42; &#91;x&#93; &lt;b&gt; &#60; &#38;lt; &#34;")
+        == "a_b * [x] &lt;b&gt; &#60; &#38;lt; &#34;"
+    )
 
 
 def test_rows_that_group_nothing_are_not_written() -> None:

@@ -6,11 +6,13 @@ const FIELDS = { q: "", topic: "", wr: "", status: "", year: "", kind: "", code:
 const FACETS = {
   topic: (row) => row.dataset.topics.split(" "),
   wr: (row) => [row.dataset.wr],
-  status: (row, marks) => [marks.state(row.dataset.id)],
+  status: () => [],
   year: (row) => [row.dataset.year],
   kind: (row) => [row.dataset.kind],
   code: (row) => (row.dataset.code ?? "").split(" "),
 };
+const NAMES = Object.keys(FACETS);
+const ROWS_PER_FRAME = 40;
 const SORTS = {
   "": (row) => [Number(row.dataset.order)],
   new: (row) => [-Number(row.dataset.year), Number(row.dataset.order)],
@@ -34,27 +36,35 @@ export function startList(marks, base) {
   const resets = [...document.querySelectorAll("[data-reset]")];
   const views = document.querySelector("[data-views]");
   const text = new Map(rows.map((row) => [row, fold(row.textContent)]));
-  const options = Object.keys(FACETS).flatMap((name) =>
+  const values = new Map(rows.map((row) => [row, Object.fromEntries(NAMES.map((name) => [name, FACETS[name](row)]))]));
+  const options = NAMES.flatMap((name) =>
     [...form.elements[name].options].filter((option) => option.value).map((option) => ({ name, option, label: option.text })));
   let sorted = "";
   let view = new URLSearchParams(location.search).get("view") === "cards" ? "cards" : "table";
   let cursor = null;
+  let frame = 0;
 
   function sort(by) {
     if (by === sorted) return;
     const keys = new Map(rows.map((row) => [row, SORTS[by](row)]));
-    list.append(...[...rows].sort((a, b) => compare(keys.get(a), keys.get(b))));
+    rows.sort((a, b) => compare(keys.get(a), keys.get(b)));
+    list.append(...rows);
     sorted = by;
   }
 
-  // How many each choice would leave, the other facets being as they are.
-  function count(want, values, passes) {
+  // Which facets a row fails; none: it is shown.
+  function fails(row, want) {
+    return NAMES.filter((name) => want[name] && !values.get(row)[name].includes(want[name]));
+  }
+
+  // How many each choice would leave, the other facets being as they are.  failed: facets by row that has the words.
+  function count(failed) {
     const counts = new Map();
-    for (const row of rows) {
-      const fails = Object.keys(FACETS).filter((name) => want[name] && !values.get(row)[name].includes(want[name]));
-      if (!passes(row) || fails.length > 1) continue;
-      for (const name of fails.length ? fails : Object.keys(FACETS)) {
-        for (const value of values.get(row)[name]) counts.set(`${name} ${value}`, (counts.get(`${name} ${value}`) ?? 0) + 1);
+    for (const [row, names] of failed) {
+      if (names.length > 1) continue;
+      const mine = values.get(row);
+      for (const name of names.length ? names : NAMES) {
+        for (const value of mine[name]) counts.set(`${name} ${value}`, (counts.get(`${name} ${value}`) ?? 0) + 1);
       }
     }
     for (const { name, option, label } of options) {
@@ -65,20 +75,31 @@ export function startList(marks, base) {
     }
   }
 
+  // What comes back is laid out a screen or two per frame, so that a key press never waits for hundreds of rows.
+  function show(coming) {
+    cancelAnimationFrame(frame);
+    for (const row of coming.splice(0, ROWS_PER_FRAME)) row.hidden = false;
+    if (coming.length) frame = requestAnimationFrame(() => show(coming));
+  }
+
   function apply(remember) {
     const want = valuesOf(form, FIELDS);
     const words = fold(want.q).split(/\s+/).filter(Boolean);
-    const values = new Map(rows.map((row) =>
-      [row, Object.fromEntries(Object.entries(FACETS).map(([name, of]) => [name, of(row, marks)]))]));
-    const passes = (row) => words.every((word) => text.get(row).includes(word));
+    const failed = new Map();
+    const coming = [];
     sort(want.sort);
     let visible = 0;
     for (const row of rows) {
-      const fits = passes(row) && Object.keys(FACETS).every((name) => !want[name] || values.get(row)[name].includes(want[name]));
-      if (row.hidden === fits) row.hidden = !fits;
+      const has = words.every((word) => text.get(row).includes(word));
+      const names = has ? fails(row, want) : null;
+      if (has) failed.set(row, names);
+      const fits = has && names.length === 0;
+      if (!fits) row.hidden = true;
+      else if (row.hidden) coming.push(row);
       visible += fits ? 1 : 0;
     }
-    count(want, values, passes);
+    show(coming);
+    count(failed);
     const filtered = Object.keys(FIELDS).some((name) => name !== "sort" && want[name]);
     shown.textContent = filtered ? `${visible} of ${rows.length} papers` : `${rows.length} papers`;
     empty.hidden = visible > 0;
@@ -136,7 +157,15 @@ export function startList(marks, base) {
   resets.forEach((button) => button.addEventListener("click", reset));
   for (const button of views.children) button.addEventListener("click", () => turn(button.dataset.viewTo));
   list.addEventListener("focusin", (event) => point(event.target.closest(".paper-row")));
-  marks.onChange(() => apply(false));
+  function readMarks() {
+    for (const row of rows) values.get(row).status = [marks.state(row.dataset.id)];
+  }
+
+  readMarks();
+  marks.onChange(() => {
+    readMarks();
+    apply(false);
+  });
   form.hidden = false;
   views.hidden = false;
   fromAddress(form, FIELDS);
@@ -148,16 +177,18 @@ export function startList(marks, base) {
   if (history.state?.top) scrollTo({ top: history.state.top, behavior: "instant" });
   addEventListener("pagehide", () => history.replaceState({ ...history.state, top: scrollY }, ""));
 
-  fetch(new URL("data/papers.json", base))
-    .then((answer) => (answer.ok ? answer.json() : { papers: [] }))
-    .then(({ papers }) => {
-      const byId = new Map(papers.map((paper) => [paper.id, paper]));
-      for (const row of rows) {
-        const paper = byId.get(row.dataset.id);
-        if (!paper) continue;
-        const more = [...(paper.authors ?? []), paper.summary ?? "", paper.arxiv ?? "", paper.id, paper.venue ?? ""];
-        text.set(row, `${text.get(row)} ${fold(more.join(" "))}`);
-      }
-      if (form.elements.q.value) apply(false);
-    });
+  // Authors in full, summaries and venues are fetched when somebody looks for words.
+  async function readMore() {
+    const answer = await fetch(new URL("data/papers.json", base));
+    const byId = new Map((answer.ok ? (await answer.json()).papers : []).map((paper) => [paper.id, paper]));
+    for (const row of rows) {
+      const paper = byId.get(row.dataset.id);
+      if (!paper) continue;
+      const more = [...(paper.authors ?? []), paper.summary ?? "", paper.arxiv ?? "", paper.id, paper.venue ?? ""];
+      text.set(row, `${text.get(row)} ${fold(more.join(" "))}`);
+    }
+    if (form.elements.q.value) apply(false);
+  }
+  if (form.elements.q.value) readMore();
+  else form.elements.q.addEventListener("focus", readMore, { once: true });
 }

@@ -21,6 +21,14 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.addEventListener("click", () => print());
 }
 
+// What an address names is shown, also where it is folded away.
+function unfold() {
+  const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (named?.tagName === "DETAILS") named.open = true;
+}
+addEventListener("hashchange", unfold);
+unfold();
+
 const answer = await fetch(new URL("data/marks.json", base));
 if (answer.ok) {
   const papers = await answer.json();

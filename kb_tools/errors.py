@@ -6,6 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+def plain(text: object) -> str:
+    """A file's name as text that can be stored and shown: what is no letter, or cannot be written, as an escape."""
+    words = str(text)
+    if words.isprintable():
+        return words
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in words)
+
+
 class KbError(Exception):
     """What went wrong, and how to mend it.
 
@@ -87,5 +95,5 @@ class Problem(Exception):
         self.code, self.message, self.fix, self.mend = code, message, fix, mend
 
     def __str__(self) -> str:
-        where = f"{self.path}:{self.line}:{self.column}" if self.line else str(self.path)
+        where = f"{plain(self.path)}:{self.line}:{self.column}" if self.line else plain(self.path)
         return f"{where}: {self.message}" + (f"; fix: {self.fix}" if self.fix else "")

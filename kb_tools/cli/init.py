@@ -37,7 +37,10 @@ def init_command(folder: str, name: str, dry_run: bool) -> None:
             f"DIR and --name cannot be empty, and the name is one line of at most {_NAME} letters",
             hint='kb init ~/reading --name "What I read"',
         )
-    root = Path(folder).expanduser().resolve()
+    try:
+        root = Path(folder).expanduser().resolve()
+    except RuntimeError as error:  # ~somebody who is not there, or links in a circle
+        raise UsageError(f"{folder}: {error}", hint="name another folder") from None
     if (root / "papers").exists():
         raise ConflictError(f"{root} has a folder papers/ already", hint="choose another folder")
     project = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from shutil import get_terminal_size
 
 import click
 
-from kb_tools.errors import InvalidRecordError, NotFoundError, StorageError, UsageError
+from kb_tools.errors import InvalidRecordError, NotFoundError, StorageError, UsageError, plain
 from kb_tools.records.index import Index
 from kb_tools.records.store import Change, Collection
 
@@ -126,6 +126,10 @@ def put_file(file: str, text: str, *, dry_run: bool) -> None:
     target = Path(file).absolute()
     if not file or target.is_dir():
         raise UsageError(f"{file or 'an empty name'} is no file to write to", hint="name a file, or - for stdout")
+    if target.exists() and not target.is_file():  # a device or a pipe has nothing to keep, and must stay what it is
+        if not dry_run:
+            target.write_text(text, encoding="utf-8")
+        return
     try:
         before = target.read_bytes() if target.exists() else None
     except OSError as error:
@@ -158,7 +162,8 @@ def take_text(file: str) -> str:
 
 def shown_path(path: Path, collection: Collection) -> str:
     """A path as people name it: inside the collection."""
-    return path.relative_to(collection.root).as_posix() if path.is_relative_to(collection.root) else str(path)
+    inside = path.is_relative_to(collection.root)
+    return plain(path.relative_to(collection.root).as_posix() if inside else path)
 
 
 def width(text: str) -> int:

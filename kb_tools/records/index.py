@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kb_tools import __version__
+from kb_tools.errors import plain
 from kb_tools.records.fields import RECORD_FIELDS, TOPICS_FILE
 from kb_tools.records.reference import arxiv_id, fold
 
@@ -206,31 +207,31 @@ class Index:
         rows = self.base.execute("select path, size, mtime, ctime, inode, checked from file")
         known = {row[0]: row for row in rows.fetchall()}
         prefix = len(str(self.root)) + 1
-        changed: list[tuple[str, os.stat_result]] = []
+        changed: list[tuple[str, Path, os.stat_result]] = []
         for file in files:
-            path, stat = file.path[prefix:], file.stat(follow_symlinks=False)
+            path, stat = plain(file.path[prefix:]), file.stat(follow_symlinks=False)
             row = known.pop(path, None)
             same = row and row[:5] == (path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
             if not same or max(stat.st_mtime_ns, stat.st_ctime_ns) + _SETTLED_NS > row[5]:
-                changed.append((path, stat))
+                changed.append((path, Path(file.path), stat))
         if not changed and not known:
             return
         with self.base:
             self.base.execute("begin immediate")
             # A row without a file in our list may be of a file that another kb added after we listed them.
             gone = [path for path in known if not (self.root / path).exists()]
-            for path in (*gone, *(path for path, _ in changed)):
+            for path in (*gone, *(path for path, _, _ in changed)):
                 for table in ("file", "content", "name"):
                     self.base.execute(f"delete from {table} where path = ?", (path,))  # noqa: S608
-            for path, stat in changed:
-                self._add(path, stat)
+            for path, place, stat in changed:
+                self._add(path, place, stat)
 
-    def _add(self, path: str, stat: os.stat_result) -> None:
+    def _add(self, path: str, place: Path, stat: os.stat_result) -> None:
         from kb_tools.records.reader import read_file
         from kb_tools.records.shapes import check_id, check_shapes
 
         checked = time.time_ns()
-        document = read_file(self.root / path)
+        document = read_file(place)
         stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, checked)
         if Path(path).name == TOPICS_FILE:
             topics = {
@@ -253,7 +254,8 @@ class Index:
                 self.base.executemany(
                     "insert into name values (?, ?, ?, ?)", [(key, rank, ident, path) for key, rank in _names(data)]
                 )
-        self.base.execute(f"insert into file values ({','.join('?' * 9)})", (path, *row))  # noqa: S608
+        # Two names that cannot be shown may have the same escapes: neither is valid, and one stands for both.
+        self.base.execute(f"insert or replace into file values ({','.join('?' * 9)})", (path, *row))  # noqa: S608
 
 
 def _version() -> int:

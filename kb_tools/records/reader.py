@@ -103,6 +103,10 @@ def read_file(path: Path) -> Document:
         document = Document(path, "")
         document.problem(0, 0, "link", "is a symbolic link", "replace it by a plain file inside the collection")
         return document
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        document = Document(path, "")
+        document.problem(0, 0, "unreadable", "is no plain file", "move it out of the collection")
+        return document
     try:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kb_tools.errors import plain
 from kb_tools.records.fields import KINDS, PAPER_KINDS, RECORD_FIELDS
 from kb_tools.records.reader import Document, Value
 
@@ -38,7 +39,7 @@ def check_id(document: Document) -> None:
             *document.where(("id",)),
             "id",
             f"id: {data['id']} is not the name of the file",
-            f"write `id: {path.stem}`, or rename the file to {data['id']}.yaml",
+            f"write `id: {plain(path.stem)}`, or rename the file to {data['id']}.yaml",
         )
     in_resources = path.parent.name == "resources"
     if data.get("kind") in KINDS and in_resources == (data["kind"] in PAPER_KINDS):

@@ -53,7 +53,10 @@ class Collection:
             raise NotFoundError("-C names no folder", hint="name one, or leave the option out")
         named = root or os.environ.get("KB_ROOT")
         if named:
-            folder = Path(named).expanduser().absolute()
+            try:
+                folder = Path(named).expanduser().absolute()
+            except RuntimeError:  # ~somebody who is not there
+                folder = Path(named)
             if not (folder / "papers").is_dir():
                 raise NotFoundError(
                     f"{folder} is not a collection: it has no folder papers/", hint="check -C or KB_ROOT"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -170,3 +171,50 @@ sys.exit(main(["list"]))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "kb: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"bad\xff.yaml", "bad\\udcff.yaml"),
+        (b"new\nline.yaml", "new\\nline.yaml"),
+        (b"red\x1b[31m.yaml", "red\\x1b[31m.yaml"),
+    ],
+)
+def test_a_file_whose_name_cannot_be_shown_breaks_only_itself(kb, shelf, name, shown):
+    place = shelf.papers / os.fsdecode(name)
+    place.write_bytes(b"id: first\nkind: paper\ntitle: Another\n")
+    for _ in range(2):  # read, and then known
+        outcome = kb(shelf, "list", "--fields", "id,title")
+        assert (outcome.code, len(outcome.out.splitlines())) == (5, 3)
+        assert f"papers/{shown}:1:1: id: first is not the name of the file" in outcome.err
+    found = json.loads(kb(shelf, "check", "--json").out)["data"]
+    assert {one["path"] for one in found} == {f"papers/{shown}"}
+    assert f"papers/{shown}:1:1: id:" in kb(shelf, "check").out
+    place.unlink()
+    assert kb(shelf, "list").code == 0
+
+
+def test_a_pipe_among_the_records_is_not_waited_for(kb, shelf):
+    os.mkfifo(shelf.papers / "pipe.yaml")
+    assert "pipe.yaml: is no plain file" in kb(shelf, "list").err
+    assert "is no plain file" in kb(shelf, "check").out
+
+
+def test_a_pipe_to_write_to_is_written_to_and_stays_one(kb, shelf, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert kb(shelf, "export", "first", "--format", "json", "-o", str(pipe)).code == 0
+        assert [one["id"] for one in json.loads(os.read(reader, 65_536))["data"]] == ["first"]
+        assert kb(shelf, "export", "--dry-run", "-o", str(pipe)).code == 0
+        assert os.read(reader, 65_536) == b""
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_the_home_of_somebody_who_is_not_there(kb, shelf, monkeypatch):
+    assert kb(shelf, "-C", "~nobody-of-this-name/x", "list").code == 3
+    assert kb(shelf, "init", "~nobody-of-this-name/x").code == 2

@@ -54,7 +54,14 @@ def check_files(collection: Collection, documents: list[Document], others: list[
             yield from _layout(other)
     for name, text in schemas().items():
         path = collection.papers / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        try:
+            same = path.read_text(encoding="utf-8") == text
+        except FileNotFoundError:
+            same = False
+        except (OSError, UnicodeDecodeError):
+            yield Problem(path, 0, 0, "schema", "cannot be read as text", fix="delete it, then run `kb fmt`")
+            continue
+        if not same:
             yield Problem(path, 0, 0, "schema", "is not the schema of this version's records", fix="run `kb fmt`")
 
 

@@ -42,11 +42,16 @@ def mended(collection: Collection) -> list[Change]:
 
 
 def schema_changes(collection: Collection) -> list[Change]:
-    """The schemas in papers/ as this version of the records has them."""
+    """The schemas in papers/ as this version of the records has them; what is no text there is not overwritten."""
     changes = []
     for name, text in schemas().items():
         path = collection.papers / name
-        changes.append(Change(path, path.read_text(encoding="utf-8") if path.exists() else None, text))
+        try:
+            changes.append(Change(path, path.read_text(encoding="utf-8"), text))
+        except FileNotFoundError:
+            changes.append(Change(path, None, text))
+        except (OSError, UnicodeDecodeError):
+            continue
     return changes
 
 

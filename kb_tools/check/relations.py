@@ -62,6 +62,8 @@ def _unknown(document: Document, path: Key, field: str, other: str, known: dict,
 
 
 def _topics_of(document: Document, topics: Document) -> Iterator[Problem]:
+    if topics.problems and topics.data is None:
+        return  # that file is reported, and what it held cannot be known
     known = topics.data or {}
     for index, topic in enumerate(document.strings("topics")):
         if topic not in known:

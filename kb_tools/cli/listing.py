@@ -216,5 +216,6 @@ def check_topics(topics: Iterable[str], index: Index) -> None:
             from difflib import get_close_matches
 
             near = get_close_matches(topic, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"topics are {', '.join(known)}"
+            every = f"topics are {', '.join(known)}" if known else "papers/topics.yaml names none; see `kb check`"
+            hint = f"did you mean {near[0]}?" if near else every
             raise UsageError(f"--topic: there is no topic {topic!r}", hint=hint)

@@ -159,6 +159,27 @@ def test_an_old_schema_is_reported(make, record):
     assert [name for name, _, _ in found(collection, "schema")] == ["schema.json", "topics-schema.json"]
 
 
+def test_a_schema_that_is_no_text_is_reported_and_not_overwritten(make, record, kb):
+    collection = make(record("a"))
+    (collection.papers / "schema.json").write_bytes(b"\xff\xfe")
+    (collection.papers / "topics-schema.json").unlink()
+    (collection.papers / "topics-schema.json").mkdir()
+    assert [(name, message) for name, _, message in found(collection)] == [
+        ("schema.json", "cannot be read as text"),
+        ("topics-schema.json", "cannot be read as text"),
+    ]
+    assert kb(collection, "fmt").code == 0
+    assert (collection.papers / "schema.json").read_bytes() == b"\xff\xfe"
+
+
+def test_topics_that_cannot_be_read_are_one_problem_and_not_one_per_record(make, record, kb):
+    collection = make(record("a"), record("b"))
+    (collection.papers / "topics.yaml").write_text("basics: [\n")
+    assert [name for name, _, _ in found(collection)] == ["topics.yaml"]
+    outcome = kb(collection, "list", "--topic", "basics")
+    assert (outcome.code, "kb check" in outcome.err) == (2, True)
+
+
 METHOD = '"""A method."""\nfrom implementations.first import f\n\n\ndef g(x):\n    return f(x) + 1  # Eq. 3\n'
 EQUATIONS = {"3": {"tex": "y = x + 1", "says": "the step"}}
 

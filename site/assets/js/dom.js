@@ -14,12 +14,12 @@ export function fold(text) {
   return text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
 }
 
-// Whether a key press belongs to the page, and not to a field, a dialog or the browser.
+// Whether a key press belongs to the page, and not to a field, a dialog or the browser.  A dialog that was closed has
+// the focus for a moment longer.
 export function isFree(event) {
-  return !(
-    event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented ||
-    event.target.closest?.("input, select, textarea, dialog")
-  );
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
+  if (event.target.closest?.("dialog:not([open])")) return true;
+  return !event.target.closest?.("input, select, textarea, dialog");
 }
 
 // Fields of a form in the address, so that a view can be kept and sent; empty ones are left out.

@@ -79,6 +79,7 @@ export function startSearch(base) {
       if (event.key === "ArrowDown") pick(at + 1);
       else if (event.key === "ArrowUp") pick(at - 1);
       else if (event.key === "Enter" && list.children[at]) location.assign(list.children[at].dataset.to);
+      else if (event.key === "Escape") dialog.close(); // else the browser would only empty the field
       else return;
       event.preventDefault();
     });

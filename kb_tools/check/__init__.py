@@ -14,6 +14,7 @@ def check(collection: Collection) -> list[Problem]:
     works = files.outside_document(collection)
     problems = [
         *files.check_files(collection, documents, [topics, works]),
+        *files.check_marks(collection),
         *relations.check_relations(documents, topics),
         *outside.check_outside(works, documents),
         *methods.check_methods(collection, documents),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from kb_tools.errors import Problem
+from kb_tools.errors import InvalidRecordError, Problem
+from kb_tools.progress import UNKNOWN_MARKS, loads
 from kb_tools.records.fields import OUTSIDE_FILE, PAPER_KINDS, TOPICS_FILE
 from kb_tools.records.layout import canonical
 from kb_tools.records.reader import Document, read_file
@@ -63,6 +64,19 @@ def check_files(collection: Collection, documents: list[Document], others: list[
             continue
         if not same:
             yield Problem(path, 0, 0, "schema", "is not the schema of this version's records", fix="run `kb fmt`")
+
+
+def check_marks(collection: Collection) -> Iterator[Problem]:
+    """The marks that wait for their records, if there are any, can be read."""
+    path = collection.papers / UNKNOWN_MARKS
+    if not path.exists():
+        return
+    try:
+        loads(path.read_text(encoding="utf-8"), path.name)
+    except InvalidRecordError as error:
+        yield Problem(path, 0, 0, "marks", error.message, fix="mend it, or delete it and the marks in it")
+    except (OSError, UnicodeDecodeError):
+        yield Problem(path, 0, 0, "marks", "cannot be read as text", fix="mend it, or delete it and the marks in it")
 
 
 def _together(document: Document, data: dict) -> Iterator[Problem]:

@@ -158,7 +158,8 @@ def import_command(collection: Collection, file: str, dry_run: bool, as_json: bo
     taken = progress.newer(known, entries)
     path = collection.papers / progress.UNKNOWN_MARKS
     before = path.read_text(encoding="utf-8") if path.exists() else None
-    after = progress.dumps(unknown) if unknown else None
+    # Marks that have found their record must not be kept: they would undo what is set there later.
+    after = progress.dumps(unknown) if unknown or before is not None else None
 
     def changes_of(record: Mapping) -> Mapping:
         return progress.fields_of(taken[record["id"]])
@@ -186,4 +187,4 @@ def import_command(collection: Collection, file: str, dry_run: bool, as_json: bo
 
 def _unknown(collection: Collection) -> dict[str, Mark]:
     path = collection.papers / progress.UNKNOWN_MARKS
-    return progress.loads(path.read_text(encoding="utf-8"), str(path)) if path.exists() else {}
+    return progress.loads(take_text(str(path)), str(path)) if path.exists() else {}

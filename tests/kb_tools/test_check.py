@@ -180,6 +180,14 @@ def test_topics_that_cannot_be_read_are_one_problem_and_not_one_per_record(make,
     assert (outcome.code, "kb check" in outcome.err) == (2, True)
 
 
+@pytest.mark.parametrize("text", [b"\xff", b"[]", b'{"schema_version": 1, "marks": {"x": {"s": "read", "t": "?"}}}'])
+def test_marks_that_wait_and_cannot_be_read_are_reported(make, record, kb, text):
+    collection = make(record("a"))
+    (collection.papers / "unknown-marks.json").write_bytes(text)
+    assert [(p.path.name, p.code) for p in check(collection)] == [("unknown-marks.json", "marks")]
+    assert kb(collection, "progress", "export").code == 5
+
+
 METHOD = '"""A method."""\nfrom implementations.first import f\n\n\ndef g(x):\n    return f(x) + 1  # Eq. 3\n'
 EQUATIONS = {"3": {"tex": "y = x + 1", "says": "the step"}}
 

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import pytest
 
 from kb_tools.errors import NotFoundError
+from kb_tools.records.layout import dump
 from kb_tools.records.store import Collection
 
 TOMORROW = (date.today() + timedelta(days=1)).isoformat()
@@ -218,3 +219,17 @@ def test_a_pipe_to_write_to_is_written_to_and_stays_one(kb, shelf, tmp_path):
 def test_the_home_of_somebody_who_is_not_there(kb, shelf, monkeypatch):
     assert kb(shelf, "-C", "~nobody-of-this-name/x", "list").code == 3
     assert kb(shelf, "init", "~nobody-of-this-name/x").code == 2
+
+
+def test_a_mark_that_has_found_its_record_is_not_kept_to_undo_what_follows(kb, shelf, record, tmp_path):
+    """Marked on the site before there was a record; marked unread later, which has no date."""
+    file, other = tmp_path / "marks.json", tmp_path / "other.json"
+    file.write_text('{"schema_version": 1, "marks": {"third": {"s": "read", "t": "2026-11-20T00:00:00Z"}}}')
+    other.write_text('{"schema_version": 1, "marks": {}}')
+    assert "kept for later, no such record now: third" in kb(shelf, "progress", "import", str(file)).err
+    shelf.path_of("third", "paper").write_text(dump(record("third")))
+    assert "third: unread -> read" in kb(shelf, "progress", "import", str(other)).err
+    assert kb(shelf, "status", "third", "unread").code == 0
+    assert kb(shelf, "progress", "import", str(other)).code == 0
+    assert shelf.entries()["third"].status == "unread"
+    assert kb(shelf, "check").code == 0

@@ -136,6 +136,14 @@ def test_each_law_is_what_its_name_says():
         assert v.shape == x.shape and v.dtype == x.dtype
 
 
+def test_signs_are_fair_to_the_last_bit():
+    """Uniform numbers are the multiples of some 2^-k from 0 up to, not including, 1: half of them lie below 1/2."""
+    u = torch.arange(16, dtype=F64).view(2, 8) / 16
+    noise = Noise()
+    noise.uniform = lambda like: u
+    assert ssm.rademacher(torch.empty(2, 8, dtype=F64), noise).tolist() == [[-1.0] * 8, [1.0] * 8]
+
+
 # T6: invariants and errors
 
 

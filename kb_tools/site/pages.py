@@ -29,6 +29,7 @@ WORTH = {1: "skim it", 2: "read it", 3: "read and implement it"}
 PATHS_ON_HOME = 6
 NEXT_ON_HOME = 3
 SAMPLES_ON_HOME = 8
+LONG_WAY = 14  # papers before a goal that the page of goals names
 HALF_PAGE_GLYPHS = 38
 HALF_PAGE_COLUMNS = 84
 MANY_SD = 99
@@ -72,6 +73,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str) -> dict[str
     env.globals.update(
         k=k,
         WR=WORTH,
+        LONG_WAY=LONG_WAY,
         KINDS=HEADINGS,
         name_of=name_of,
         address=lambda record: work.address(record.model_dump()),

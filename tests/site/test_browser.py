@@ -85,6 +85,10 @@ def test_a_mark_is_one_click_and_survives_a_reload(small: Any, opened: Callable,
     expect(page.locator("[data-pill]")).to_have_text("1 of 5 read")
     stored = page.evaluate("JSON.parse(localStorage.getItem('kb:/:v1'))")
     assert stored["ring"]["s"] == "reading"
+    page.keyboard.press("x")
+    expect(page.locator("[data-states] button[aria-pressed=true]")).to_have_text("read")
+    page.keyboard.press("k")
+    page.wait_for_url("**/papers/start/")
 
 
 def test_marks_can_be_taken_to_a_shell(small: Any, opened: Callable) -> None:

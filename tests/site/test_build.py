@@ -253,3 +253,13 @@ def test_pages_that_markdown_leaves_alone_are_as_mkdocs_makes_them(
 )
 def test_what_markdown_would_change_is_not_left_alone(markdown: str) -> None:
     assert not generator.is_raw(markdown)
+
+
+def test_a_long_way_to_a_goal_is_cut_where_it_begins(write: Callable, a_record: Callable, tmp_path: Path) -> None:
+    chain = [a_record(f"p{n:02}", year=2000 + n, builds_on=[f"p{n - 1:02}"] if n else []) for n in range(20)]
+    build(write(chain, BASICS), tmp_path / "build", strict=False)
+    page = Page((tmp_path / "build" / "site" / "order" / "goals" / "index.html").read_text("utf-8"))
+    ways = [href for href in page.links if href.endswith("papers/p18/")]
+    assert len(ways) == 2, "as a goal, and right before p19"
+    assert "../../papers/p19/#path" in page.links
+    assert [href for href in page.links if href.endswith("papers/p00/")] == ["../../papers/p00/"] * 14

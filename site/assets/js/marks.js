@@ -1,6 +1,7 @@
 // Shows and changes progress marks wherever a page has them.
 import { STATES, commands, count, nextIds, stateOf, whyNext } from "./progress.js";
 import { copyText, make, say } from "./dom.js";
+import { onKey } from "./keys.js";
 
 const SIGNS = { unread: "○", reading: "…", read: "✓", skipped: "–" };
 const ENOUGH = 5; // marks after which losing them would hurt
@@ -71,6 +72,11 @@ export class Marks {
         return button;
       }),
     );
+    onKey("x", "mark as read, or not", () => this.toggle(id));
+    for (const [key, says, which] of [["j", "next in the order", "next"], ["k", "before in the order", "prev"]]) {
+      const link = document.querySelector(`.turn [rel=${which}]`);
+      if (link) onKey(key, says, () => link.click());
+    }
   }
 
   show() {

@@ -135,6 +135,7 @@ def serve(collection: CollectionLike, host: str = "127.0.0.1", port: int = 8000,
     """
     out = collection.root / "build"
     builder, builds = Builder(collection, out), Builds()
+    seen = stamps(collection.root)  # before they are read: what is saved from here on is built again
     builder.build()
     handler = partial(Reloading, directory=str(out / "site"), builds=builds)
     try:
@@ -144,7 +145,7 @@ def serve(collection: CollectionLike, host: str = "127.0.0.1", port: int = 8000,
     address = f"http://{host}:{server.server_port}/"
     print(f"{address}   (Ctrl C ends it)", file=sys.stderr)
     stop = threading.Event()
-    watcher = threading.Thread(target=watch, args=(builder, collection.root, stop, builds.tell), daemon=True)
+    watcher = threading.Thread(target=watch, args=(builder, collection.root, seen, stop, builds.tell), daemon=True)
     watcher.start()
     if open_browser:
         webbrowser.open(address)
@@ -166,14 +167,17 @@ def _say(line: str) -> None:
 def watch(
     builder: Builder,
     root: Path,
+    seen: dict[Path, int],
     stop: threading.Event,
     built: Callable[[], None],
     tell: Callable[[str], None] = _say,
 ) -> None:
-    """Rebuild after each change until `stop` is set.  built: called after each build.  tell: is given a line."""
-    seen = dict(_stamps(root))
+    """Rebuild after each change until `stop` is set.
+
+    seen: `stamps` from before the last build.  built: called after each build.  tell: is given a line.
+    """
     while not stop.wait(POLL_SECONDS):
-        now = dict(_stamps(root))
+        now = stamps(root)
         if now == seen:
             continue
         seen = now
@@ -186,8 +190,12 @@ def watch(
             built()
 
 
-def _stamps(root: Path) -> Iterator[tuple[Path, int]]:
+def stamps(root: Path) -> dict[Path, int]:
     """Every file the site is made from, with the time of its last change."""
+    return dict(_stamps(root))
+
+
+def _stamps(root: Path) -> Iterator[tuple[Path, int]]:
     for folder, pattern in WATCHED:
         for path in (root / folder).rglob(pattern):
             try:

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from kb_tools.site.build import Builder
-from kb_tools.site.serve import Builds, Reloading, watch
+from kb_tools.site.serve import Builds, Reloading, stamps, watch
 
 
 @pytest.fixture
@@ -21,13 +21,14 @@ def served(tmp_path: Path, write: Callable, a_record: Callable) -> Iterator[tupl
     """Address, lines that were told, and the file of the record."""
     collection = write([a_record("ring")])
     builder, builds, stop = Builder(collection, tmp_path / "build"), Builds(), threading.Event()
+    seen = stamps(tmp_path)
     report = builder.build()
     handler = partial(Reloading, directory=str(report.site), builds=builds)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     told: list[str] = []
     threads = [
         threading.Thread(target=server.serve_forever, daemon=True),
-        threading.Thread(target=watch, args=(builder, tmp_path, stop, builds.tell, told.append), daemon=True),
+        threading.Thread(target=watch, args=(builder, tmp_path, seen, stop, builds.tell, told.append), daemon=True),
     ]
     for thread in threads:
         thread.start()
@@ -57,3 +58,24 @@ def test_a_saved_record_is_shown_without_asking_and_a_broken_one_is_told(served:
     assert any("nonsense" in line for line in told), told
     expect(page.locator("h1")).to_have_text("A better title")
     page.close()
+
+
+def test_what_is_saved_while_the_first_build_runs_is_built_too(
+    tmp_path: Path, write: Callable, a_record: Callable
+) -> None:
+    collection = write([a_record("ring")])
+    builder, built, stop = Builder(collection, tmp_path / "build"), threading.Event(), threading.Event()
+    seen = stamps(tmp_path)
+    builder.build()
+    path = tmp_path / "papers" / "ring.yaml"
+    path.write_text(path.read_text().replace("The paper called ring", "A better title"))
+    args = (builder, tmp_path, seen, stop, built.set, lambda line: None)
+    watcher = threading.Thread(target=watch, args=args, daemon=True)
+    watcher.start()
+    try:
+        assert built.wait(30)
+    finally:
+        stop.set()
+        watcher.join()
+    page = tmp_path / "build" / "site" / "papers" / "ring" / "index.html"
+    assert "A better title" in page.read_text()

@@ -47,13 +47,14 @@ def test_target_is_the_gradient_of_the_kernels_log_density():
 
 
 def test_objective_is_half_the_squared_error_of_the_noise_over_sigma():
+    """The noise is drawn once: the target belongs to the same draw as the input."""
     x, eps = draw(3, 1, 2, 2), draw(3, 1, 2, 2, seed=1)
     sigma = np.array([0.4, 1.0, 2.0])
-    found = dsm.objective(lively, x, torch.tensor(sigma), noise=given(eps))
+    found = dsm.objective(lively, x, torch.tensor(sigma), noise=Noise(1))
     wide = sigma.reshape(3, 1, 1, 1)
     residual = lively(x + torch.tensor(wide) * eps).numpy() + eps.numpy() / wide
     np.testing.assert_allclose(found.numpy(), 0.5 * (residual**2).reshape(3, -1).sum(1), rtol=1e-12)
-    loss = dsm.loss(lively, x, torch.tensor(sigma), noise=given(eps))
+    loss = dsm.loss(lively, x, torch.tensor(sigma), noise=Noise(1))
     assert loss.item() == pytest.approx(found.mean().item(), rel=1e-12)
 
 

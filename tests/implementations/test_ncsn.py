@@ -59,7 +59,13 @@ def test_loss_is_the_weighted_squared_error_written_out():
 
 def test_loss_visits_all_levels_equally_often():
     seen = []
-    ncsn.loss(lambda x, sigma: seen.append(sigma) or x, ROUGH, torch.zeros(20_000, 1, dtype=F64), noise=Noise(0))
+
+    def model(x, sigma):
+        assert (x.shape, sigma.shape) == ((20_000, 1), (20_000,))
+        seen.append(sigma)
+        return x
+
+    ncsn.loss(model, ROUGH, torch.zeros(20_000, 1, dtype=F64), noise=Noise(0))
     counts = torch.stack([(seen[0] == sigma).sum() for sigma in ROUGH])
     # Binomial(20000, 1/3): five standard deviations are 333
     assert counts.sum() == 20_000

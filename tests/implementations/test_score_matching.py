@@ -188,6 +188,19 @@ def test_experts_are_finite_far_out():
     torch.testing.assert_close(model.log_density(x).detach(), expected, rtol=1e-12, atol=0)
 
 
+class Patient(Noise):
+    """Draws uniform numbers, keeps the shapes it was asked for, and refuses to go on for ever."""
+
+    def __init__(self, seed: int, batches: int) -> None:
+        super().__init__(seed)
+        self.batches, self.shapes = batches, []
+
+    def uniform(self, like):
+        assert len(self.shapes) < self.batches
+        self.shapes.append(tuple(like.shape))
+        return super().uniform(like)
+
+
 @pytest.mark.parametrize("scale", [1.0, 1.7])
 def test_draws_of_experts_have_the_moments_of_their_density_and_waste_nothing(scale):
     """Moments by an integral over the plane; 5 standard errors of 20000 draws.
@@ -199,14 +212,8 @@ def test_draws_of_experts_have_the_moments_of_their_density_and_waste_nothing(sc
     x, area = grid(25 / scale, 601)
     log_density = score_matching.Experts(vectors).log_density(x).detach()
     mass = log_density.softmax(0)
-    shapes = []
-
-    class Counted(Noise):
-        def uniform(self, like):
-            shapes.append(tuple(like.shape))
-            return super().uniform(like)
-
-    drawn = score_matching.draw_experts(vectors, n, Counted(0))
+    noise = Patient(0, batches=20)
+    drawn = score_matching.draw_experts(vectors, n, noise)
     assert drawn.shape == (n, 2)
     statistics = [
         lambda x: x[:, 0], lambda x: x[:, 1], lambda x: x[:, 0] ** 2, lambda x: x[:, 1] ** 2, lambda x: x.prod(1),
@@ -221,21 +228,24 @@ def test_draws_of_experts_have_the_moments_of_their_density_and_waste_nothing(sc
     s = (torch.stack([angle.cos(), angle.sin()], 1) @ vectors.mT).abs().sum(1).min()
     ceiling = np.log(2) * vectors.norm(dim=1).sum()
     kept = float(log_density.exp().sum() * area / (2 * np.pi * ceiling.exp() / s**2))
-    assert shapes == [(n, 4)] * np.ceil(1 / kept).astype(int)
+    assert noise.shapes == [(n, 4)] * np.ceil(1 / kept).astype(int)
 
 
 def test_uniform_numbers_at_the_end_of_their_range_give_finite_draws():
-    """Uniform numbers can be 0: the radius is 0 then, and the proposal, the origin, is kept by a high fourth number."""
-    row = torch.tensor([[0.0, 0.0, 0.3, 0.9999]], dtype=F64)
+    """Uniform numbers can be 0: the radius is 0 then, and the proposal, the origin, is kept by a high fourth number.
+
+    It is all that was asked for, and nothing more is drawn.
+    """
+    batches = iter([torch.tensor([[0.0, 0.0, 0.3, 0.9999]], dtype=F64)])
     noise = Noise()
-    noise.uniform = lambda like: row
+    noise.uniform = lambda like: next(batches)
     vectors = torch.tensor([[1.0, 0.2], [-0.3, 0.9]], dtype=F64)
     assert torch.equal(score_matching.draw_experts(vectors, 1, noise), torch.zeros(1, 2, dtype=F64))
 
 
 def test_draws_come_from_the_noise_alone():
     vectors, _ = experts()
-    first, again, other = (score_matching.draw_experts(vectors, 10, Noise(seed)) for seed in (3, 3, 4))
+    first, again, other = (score_matching.draw_experts(vectors, 10, Patient(seed, 200)) for seed in (3, 3, 4))
     torch.testing.assert_close(first, again, rtol=0, atol=0)
     assert not torch.equal(first, other)
 

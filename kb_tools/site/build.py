@@ -13,11 +13,12 @@ from pathlib import Path
 from jinja2 import Environment
 
 from kb_tools.errors import KbError
+from kb_tools.records.model import Record
 from kb_tools.site.generator import NOT_FOUND, Generator
 from kb_tools.site.knowledge import CollectionLike, Method, gather
 from kb_tools.site.markup import environment
 from kb_tools.site.pages import render
-from kb_tools.site.writing import read_tree, write_if_changed, write_tree
+from kb_tools.site.writing import Memo, read_tree, write_if_changed, write_tree
 
 STAMPS = "site.json"
 
@@ -52,6 +53,8 @@ class Builder:
         self._frame = ""
         self._templates: Environment | None = None
         self._methods: dict[str, Method] = {}
+        self._records: dict[str, Record] = {}
+        self._memo = Memo()
 
     def build(self, *, strict: bool = True) -> Report:
         """As the function of this name."""
@@ -62,8 +65,8 @@ class Builder:
             raise KbError(f"{hand}: no templates to build from", hint="run in a clone of the project, or give --root")
         generator = self._ready(collection.root / "mkdocs.yml", hand / "theme")
         self._templates = self._templates or environment(hand / "templates", out / "cache" / "templates")
-        knowledge = gather(collection, out, self._methods)
-        files = render(knowledge, hand, self._templates, generator.address)
+        knowledge = gather(collection, out, self._methods, self._records)
+        files = render(knowledge, hand, self._templates, generator.address, self._memo)
         if knowledge.problems and strict:
             raise KbError("the site cannot show all of the records:\n  " + "\n  ".join(knowledge.problems))
         report = Report(problems=knowledge.problems, site=out / "site")

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 from kb_tools.exchange import bibtex, work
 from kb_tools.records.model import Record
 from kb_tools.site.knowledge import Knowledge, name_of
+from kb_tools.site.writing import Memo
 
 ATOM = "http://www.w3.org/2005/Atom"
 SITEMAP = "http://www.sitemaps.org/schemas/sitemap/0.9"
@@ -21,22 +22,26 @@ FEED_ID = "tag:diffusion-kb,2026:"
 TITLE = "Diffusion, read and run"
 
 
-def files(k: Knowledge, address: str, pages: Iterable[str]) -> dict[str, bytes]:
+def files(k: Knowledge, address: str, pages: Iterable[str], memo: Memo) -> dict[str, bytes]:
     """All files of data, by name.  address: where the site stands, or nothing.  pages: addresses within it."""
+
+    def fed(title: str, name: str, records: list[Record]) -> bytes:
+        return memo.get(name, (title, records, address), lambda: feed(title, name, records, address))
+
     papers = [k.records[i] for i in k.order]
     made = {
         "data/papers.json": _json({"schema_version": 1, "papers": [paper(k, r) for r in papers]}),
         "data/marks.json": _json({r.id: mark(k, r) for r in papers}),
         "data/search.json": _json({"schema_version": 1, "docs": list(_documents(k))}),
         "data/papers.bib": bibtex.dumps({r.id: r.model_dump() for r in papers}, k.citation_keys).encode(),
-        "feed.xml": feed(TITLE, "feed.xml", k.papers.values(), address),
+        "feed.xml": fed(TITLE, "feed.xml", list(k.papers.values())),
         "llms.txt": plain_list(k, address).encode(),
     }
     for ident, topic in k.topics.items():
         about = [r for r in k.papers.values() if ident in r.topics]
         if about:
             name = f"topics/{ident}/feed.xml"
-            made[name] = feed(f"{topic.title} · {TITLE}", name, about, address)
+            made[name] = fed(f"{topic.title} · {TITLE}", name, about)
     if address:
         made["sitemap.xml"] = sitemap(address, pages)
         made["robots.txt"] = f"User-agent: *\nAllow: /\nSitemap: {address}sitemap.xml\n".encode()

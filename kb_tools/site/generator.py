@@ -96,8 +96,9 @@ class Generator:
                     continue
                 page = file.page or Page(None, file, self._settings)
                 page.read_source(self._settings)
-                if is_raw(page.markdown or ""):
-                    page.content = page.markdown.strip()
+                source = page.markdown or ""
+                if is_raw(source):
+                    page.content = source.strip()
                 else:
                     page.render(self._settings, files)
                 page.content = for_browsers(page.content or "")

@@ -12,6 +12,7 @@ from kb_tools.placing import plan
 from kb_tools.records.model import Record
 from kb_tools.site.knowledge import Knowledge, name_of
 from kb_tools.site.markup import text
+from kb_tools.site.writing import Memo
 
 LONGEST_NAME = 22
 
@@ -45,7 +46,7 @@ def whole(k: Knowledge) -> Markup:
     return Markup("\n").join(Markup(part) for part in [head, *body, "</svg>"])  # noqa: S704 - every string went through text()
 
 
-def neighbourhoods(k: Knowledge, base: str) -> tuple[dict[str, Neighbourhood], dict[str, bytes]]:
+def neighbourhoods(k: Knowledge, base: str, memo: Memo) -> tuple[dict[str, Neighbourhood], dict[str, bytes]]:
     """Of every paper that has neighbours; and the files of the wider pictures, by name."""
     links = edges(k.papers, ["builds_on"])
     beside: dict[str, set[str]] = {i: {i} for i in k.papers}
@@ -62,9 +63,9 @@ def neighbourhoods(k: Knowledge, base: str) -> tuple[dict[str, Neighbourhood], d
             continue
         name = f"graph/{ident}.svg" if wide > near else None
         if name:
-            files[name] = _picture(k, ident, wide, at, "../papers/", alone=True).encode()
+            files[name] = _picture(k, ident, wide, at, "../papers/", memo, alone=True).encode()
         found[ident] = Neighbourhood(
-            Markup(_picture(k, ident, near, at, base, alone=False)),  # noqa: S704 - as above
+            Markup(_picture(k, ident, near, at, base, memo, alone=False)),  # noqa: S704 - as above
             len(near),
             len(wide),
             name,
@@ -72,24 +73,31 @@ def neighbourhoods(k: Knowledge, base: str) -> tuple[dict[str, Neighbourhood], d
     return found, files
 
 
-def _picture(k: Knowledge, center: str, idents: set[str], at: dict[str, list[Edge]], base: str, *, alone: bool) -> str:
+def _picture(
+    k: Knowledge, center: str, idents: set[str], at: dict[str, list[Edge]], base: str, memo: Memo, *, alone: bool
+) -> str:
     """at: the arrows at each paper, those that leave it and those that end there."""
-    nodes = {i: k.papers[i] for i in sorted(idents)}
-    inside = [edge for i in nodes for edge in at[i] if edge.source == i and edge.target in idents]
+    nodes = {i: k.papers[i] for i in sorted(idents, key=lambda i: k.position[i])}
+    inside = [edge for i in sorted(nodes) for edge in at[i] if edge.source == i and edge.target in idents]
+    name = f"{base} {center} {alone}"
+    return memo.get(name, (list(nodes.values()), inside), lambda: _drawn(center, nodes, inside, base, alone))
+
+
+def _drawn(center: str, nodes: dict[str, Record], inside: list[Edge], base: str, alone: bool) -> str:
     names = {i: _short(record) for i, record in nodes.items()}
     chart = plan(nodes, inside, names)
     body = [*drawing.chart_frame(chart, {}), *drawing.chart_edges(chart, inside)]
-    for i in sorted(idents, key=lambda i: k.position[i]):
+    for i, record in nodes.items():
         here = ' aria-current="page"' if i == center else ""
         body.append(
             drawing.chart_node(
-                nodes[i], chart.places[i], str(text(names[i])), href=f"{base}{i}/",
-                title=str(text(nodes[i].title)), extra=f' data-node="{i}"{here}',
+                record, chart.places[i], str(text(names[i])), href=f"{base}{i}/",
+                title=str(text(record.title)), extra=f' data-node="{i}"{here}',
             )
         )  # fmt: skip
     if alone:
         return drawing.alone(chart, body)
-    label = text(f"What {name_of(k.papers[center])} builds on, and what builds on it")
+    label = text(f"What {name_of(nodes[center])} builds on, and what builds on it")
     head = drawing.chart_head(chart, f' class="chart" role="group" aria-label="{label}"')
     return "\n".join([head, *body, "</svg>"])
 

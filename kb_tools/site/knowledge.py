@@ -192,13 +192,23 @@ def name_of(record: Record) -> str:
     return record.aliases[0] if record.aliases else record.title
 
 
-def gather(collection: CollectionLike, out: Path, methods: dict[str, Method] | None = None) -> Knowledge:
+def gather(
+    collection: CollectionLike,
+    out: Path,
+    methods: dict[str, Method] | None = None,
+    last: dict[str, Record] | None = None,
+) -> Knowledge:
     """Read all there is.  Problems are kept, not raised.
 
     out: the folder built in: `make run` leaves fresh samples there, and highlighted code is kept there.  methods: those
     of the last time, taken again where nothing under implementations/ has changed; holds those of this time afterwards.
+    last: the same for records: those that say what they said are the same objects again, which is quick to compare.
     """
     records, unreadable = collection.read()
+    if last is not None:
+        records = {i: last[i] if last.get(i) == record else record for i, record in records.items()}
+        last.clear()
+        last.update(records)
     problems = [str(problem) for problem in unreadable]
     papers = {i: r for i, r in records.items() if r.kind in PAPER_KINDS}
     steps = reading_order(papers)

@@ -23,7 +23,7 @@ from kb_tools.site.markup import page, prose, sentences, text
 from kb_tools.site.maths import MathError, mathml
 from kb_tools.site.proofs import figure
 from kb_tools.site.source import Excerpt, line_html
-from kb_tools.site.writing import read_tree
+from kb_tools.site.writing import Memo, read_tree
 
 WORTH = {1: "skim it", 2: "read it", 3: "read and implement it"}
 PATHS_ON_HOME = 6
@@ -61,10 +61,10 @@ class ShownSample:
     caption: str
 
 
-def render(k: Knowledge, hand: Path, env: Environment, address: str) -> dict[str, bytes]:
+def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo) -> dict[str, bytes]:
     """All files of the docs folder.  `hand` is the folder of hand-written pages and assets, `env` has its templates.
 
-    What cannot be shown is added to `k.problems`.
+    What cannot be shown is added to `k.problems`.  memo: of an earlier call with the same `env`, or an empty one.
     """
     files = {f"assets/{name}": data for name, data in read_tree(hand / "assets").items()}
     files |= read_tree(hand / "pages")
@@ -96,7 +96,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str) -> dict[str
     ordered = [k.records[i] for i in k.order]
     by_name = sorted(ordered, key=lambda r: name_of(r).lower())
     paper_years = sorted({r.year for r in ordered if r.year}, reverse=True)
-    near, pictures = graphs.neighbourhoods(k, "../")
+    near, pictures = graphs.neighbourhoods(k, "../", memo)
     files |= pictures
     pages = [
         _home(k, shown),
@@ -113,11 +113,22 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str) -> dict[str
         *(_topic(k, i) for i in k.topics),
         *(_code(k, method) for method in k.methods.values()),
     ]
+    around = _around(k, hand, shown)
     for made in pages:
-        files[f"{made.name}.md"] = made.text(env).encode()
+        write = partial(made.text, env)
+        of_papers = made.template == "paper.html"
+        said = memo.get(made.name, (made, around), write) if of_papers else write()
+        files[f"{made.name}.md"] = said.encode()
     files["assets/img/card.png"] = card_png(len(k.papers), len(k.methods))
-    files |= data.files(k, address, [_address(made.name) for made in pages])
+    files |= data.files(k, address, [_address(made.name) for made in pages], memo)
     return files
+
+
+def _around(k: Knowledge, hand: Path, shown: Mapping[Path, ShownSample]) -> list[object]:
+    """All that the page of a paper depends on besides its own context: names, topics, methods, samples, templates."""
+    named = {i: (r.kind, name_of(r)) for i, r in k.records.items()}
+    templates = {path: path.stat().st_mtime_ns for path in (hand / "templates").iterdir()}
+    return [named, k.names, k.topics, k.methods, shown, templates]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,25 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Memo:
+    """What was made last time, and of what: made again only of something else."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[object, Any]] = {}
+
+    def get(self, name: str, made_of: object, make: Callable[[], T]) -> T:
+        """made_of: all that `make` depends on; compared, so it must not be changed afterwards."""
+        old = self._kept.get(name)
+        value = old[1] if old and old[0] == made_of else make()
+        self._kept[name] = (made_of, value)
+        return value
 
 
 def write_if_changed(path: Path, data: bytes) -> bool:

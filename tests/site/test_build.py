@@ -18,7 +18,7 @@ from kb_tools.adding import fields_of
 from kb_tools.errors import KbError
 from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.site import generator
-from kb_tools.site.build import build
+from kb_tools.site.build import Builder, build
 from kb_tools.site.writing import read_tree
 from kb_tools.sources.arxiv import read_feed
 from kb_tools.sources.references import Reference
@@ -263,3 +263,32 @@ def test_a_long_way_to_a_goal_is_cut_where_it_begins(write: Callable, a_record: 
     assert len(ways) == 2, "as a goal, and right before p19"
     assert "../../papers/p19/#path" in page.links
     assert [href for href in page.links if href.endswith("papers/p00/")] == ["../../papers/p00/"] * 14
+
+
+CHANGES: dict[str, tuple[str, str, str]] = {
+    "a title": ("papers/ring.yaml", "The paper called ring", "A better title"),
+    "a status": ("papers/start.yaml", "status: read", "status: skipped"),
+    "a name others use": ("papers/ring.yaml", "RING", "RANG"),
+    "a year": ("papers/start.yaml", "year: 2018", "year: 2017"),
+    "an edge": ("papers/ring.yaml", "builds_on: [start]", "builds_on: [solo]"),
+    "a topic": ("papers/topics.yaml", 'title: "Basics"', 'title: "Beginnings"'),
+    "a template": ("site/templates/paper.html", "In short", "In brief"),
+    "code": ("implementations/ring.py", "kept = alpha * x", "kept = alpha * x + 0"),
+    "evidence": ("implementations/evidence/ring.yaml", "0.4987", "0.4986"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_building_again_gives_what_building_anew_gives(write: Callable, tmp_path: Path, change: str) -> None:
+    name, old, new = CHANGES[change]
+    collection = write()
+    builder = Builder(collection, tmp_path / "again")
+    builder.build(strict=False)
+    path = tmp_path / name
+    before = path.read_text("utf-8")
+    assert old in before
+    path.write_text(before.replace(old, new), encoding="utf-8")
+    again = builder.build(strict=False)
+    assert again.written != []
+    anew = build(collection, tmp_path / "anew", strict=False)
+    assert read_tree(again.site) == read_tree(anew.site)

@@ -17,6 +17,7 @@ from kb_tools.exchange import bibtex
 from kb_tools.records.model import Record
 from kb_tools.site import data
 from kb_tools.site.knowledge import gather
+from kb_tools.site.writing import Memo
 
 ROOT = Path(__file__).resolve().parents[2]
 ATOM = {"a": "http://www.w3.org/2005/Atom"}
@@ -75,12 +76,12 @@ def test_bibtex_of_all_comes_back(small: Any, knowledge: Any) -> None:
 
 
 def test_an_address_makes_a_sitemap_of_every_page(knowledge: Any) -> None:
-    files = data.files(knowledge, "https://example.org/kb/", ["", "papers/", "papers/ring/"])
+    files = data.files(knowledge, "https://example.org/kb/", ["", "papers/", "papers/ring/"], Memo())
     found = [loc.text for loc in ElementTree.fromstring(files["sitemap.xml"]).iter() if loc.tag.endswith("loc")]
     assert found == ["https://example.org/kb/", "https://example.org/kb/papers/", "https://example.org/kb/papers/ring/"]
     assert b"Sitemap: https://example.org/kb/sitemap.xml" in files["robots.txt"]
     assert "https://example.org/kb/papers/ring/" in files["llms.txt"].decode()
-    assert "sitemap.xml" not in data.files(knowledge, "", [""])
+    assert "sitemap.xml" not in data.files(knowledge, "", [""], Memo())
 
 
 def test_zotero_and_search_engines_can_read_a_paper(small: Any) -> None:

@@ -121,8 +121,9 @@ class _Reach:
         if module not in self.whole:
             self.whole.add(module)
             file = self._enter(module)
-            for k in range(len(file.units) if file else 0):
-                self._take(module, file, k)
+            if file is not None:
+                for k in range(len(file.units)):
+                    self._take(module, file, k)
 
     def _name(self, module: str, name: str) -> None:
         """A name of a module: what defines it there, or the module of that name inside a package."""

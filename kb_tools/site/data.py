@@ -18,6 +18,7 @@ from kb_tools.site.writing import Memo
 
 ATOM = "http://www.w3.org/2005/Atom"
 SITEMAP = "http://www.sitemaps.org/schemas/sitemap/0.9"
+_CONTROLS = {n: None for n in range(32) if chr(n) not in "\t\n"}
 FEED_ID = "tag:diffusion-kb,2026:"
 TITLE = "Diffusion, read and run"
 
@@ -146,7 +147,7 @@ def _add(parent: ElementTree.Element, tag: str, words: str | None = None, **attr
 
 def _xml(words: str) -> str:
     """Without the characters that XML has no way to write."""
-    return "".join(c for c in words if c >= " " or c in "\t\n")
+    return words.translate(_CONTROLS)
 
 
 def sitemap(address: str, pages: Iterable[str]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.server
 import sys
 import threading
@@ -137,6 +138,7 @@ def serve(collection: CollectionLike, host: str = "127.0.0.1", port: int = 8000,
     builder, builds = Builder(collection, out), Builds()
     seen = stamps(collection.root)  # before they are read: what is saved from here on is built again
     builder.build()
+    gc.freeze()  # what is kept from build to build need not be looked through again in each
     handler = partial(Reloading, directory=str(out / "site"), builds=builds)
     try:
         server = http.server.ThreadingHTTPServer((host, port), handler)

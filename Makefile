@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test mutants two-sample bench bench-site lint clean
+.PHONY: help run serve test mutants two-sample bench bench-kb bench-site lint clean
 
 help: ## say what can be done
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -53,9 +53,12 @@ mutants: $(VENV)/dev.stamp ## plant one bug at a time and see the tests fail: al
 two-sample: $(VENV)/dev.stamp ## measure how often the two-sample test is wrong, and what it sees (a minute)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m implementations.verification.planted
 
-bench: $(VENV)/dev.stamp ## time our U-Net beside its peers, and what importing a method costs (about five minutes)
+bench: $(VENV)/dev.stamp ## time our U-Net beside its peers, and what importing a method costs (two minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.unet
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.imports
+
+bench-kb: $(VENV)/dev.stamp ## time kb beside papis at 60 to 10,000 records (about eight minutes)
+	@$(BIN)/python -m benchmarks.kb_beside_papis
 
 bench-site: $(VENV)/dev.stamp ## build the site at 60 to 1,000 papers beside two generators (under ten minutes)
 	@sh tests/ensure_chromium.sh $(BIN)/python

@@ -1,7 +1,7 @@
 """`kb` and papis side by side: one command that makes its own environment and collections, and measures both in turns.
 
-    python benchmarks/kb_beside_papis.py                 # 60, 100, 1,000 and 10,000 records: about eight minutes
-    python benchmarks/kb_beside_papis.py --sizes 60 100 --try     # only print: keep no figures
+    python -m benchmarks.kb_beside_papis                 # 60, 100, 1,000 and 10,000 records: about eight minutes
+    python -m benchmarks.kb_beside_papis --sizes 60 100 --try     # only print: keep no figures
 
 Each command is a process of its own, with warm indexes, the two tools in turns.  What is kept is the median of its
 wall-clock seconds and of its CPU seconds (user and system).  The wall clock is held against the bars where the machine
@@ -17,18 +17,17 @@ import platform
 import random
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
 
+from benchmarks.processes import Spent, peer, spend
 from kb_tools import __version__
 from kb_tools.records.layout import dump, dump_topics
 from kb_tools.records.reader import Value
@@ -81,19 +80,16 @@ RARE = "wasserstein"  # stands in every hundredth title
 
 
 class Task(NamedTuple):
-    """One thing to do with either tool: makers of the command lines.  before: done each time, unmeasured."""
+    """One thing to do with either tool: makers of the command lines.
+
+    before: done each time, unmeasured.  fine: exit codes; 1 where findings are no failure.
+    """
 
     name: str
     kb: Callable[[], list[str]]
     papis: Callable[[], list[str]]
     before: Callable[[], None] = lambda: None
-
-
-class Spent(NamedTuple):
-    """Seconds that one process took."""
-
-    wall: float
-    cpu: float
+    fine: tuple[int, ...] = (0,)
 
 
 def main() -> int:
@@ -107,7 +103,7 @@ def main() -> int:
         PAGE.write_text(_page(yaml.safe_load(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")
         return 0
     load_before = os.getloadavg()[0]
-    papis = _environment(PROJECT / "build" / "benchmarks" / "papis")
+    papis = peer(PEER, PROJECT / "build" / "benchmarks" / "papis")
     began = time.monotonic()
     rows = []
     with tempfile.TemporaryDirectory(prefix="kb-benchmark-") as folder:
@@ -134,20 +130,9 @@ def main() -> int:
     return 0
 
 
-def _environment(folder: Path) -> Path:
-    """The papis of an environment of its own, made if it is not there."""
-    command = folder / "bin" / "papis"
-    if not command.exists():
-        print(f"installing {PEER} into {folder.relative_to(PROJECT)} ...", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        subprocess.run([*pip, PEER], check=True)
-    return command
-
-
 def _tasks(root: Path, papis: Path, size: int) -> list[Task]:
     own = str(Path(sys.executable).with_name("kb"))
-    kb, peer = [own, "-C", str(root)], [str(papis), "-l", "work"]
+    kb, theirs = [own, "-C", str(root)], [str(papis), "-l", "work"]
     new = iter(range(10_000, 99_999))
     every = "{doc[year]} {doc[ref]} {doc[title]}"
     middle = f"work-{size // 2}"
@@ -155,7 +140,7 @@ def _tasks(root: Path, papis: Path, size: int) -> list[Task]:
     def added_by_papis() -> list[str]:
         number = next(new)
         facts = [("title", f"A new work {number}"), ("author", "Lovelace, Ada"), ("eprint", f"2601.{number}")]
-        return [*peer, "add", "--batch", *(word for pair in facts for word in ("--set", *pair))]
+        return [*theirs, "add", "--batch", *(word for pair in facts for word in ("--set", *pair))]
 
     def forget() -> None:
         shutil.rmtree(root / ".kb", ignore_errors=True)
@@ -167,18 +152,18 @@ def _tasks(root: Path, papis: Path, size: int) -> list[Task]:
             lambda: [str(papis.with_name("python")), "-c", "pass"],
         ),
         Task("start", lambda: [own, "--version"], lambda: [str(papis), "--version"]),
-        Task("list with columns", lambda: [*kb, "list"], lambda: [*peer, "list", "--all", "--format", every]),
-        Task("search", lambda: [*kb, "search", RARE], lambda: [*peer, "list", "--all", "--format", every, RARE]),
-        Task("show", lambda: [*kb, "show", middle], lambda: [*peer, "export", "--format", "yaml", f"ref:{middle}"]),
-        Task("export, BibTeX", lambda: [*kb, "export"], lambda: [*peer, "export", "--all", "--format", "bibtex"]),
+        Task("list with columns", lambda: [*kb, "list"], lambda: [*theirs, "list", "--all", "--format", every]),
+        Task("search", lambda: [*kb, "search", RARE], lambda: [*theirs, "list", "--all", "--format", every, RARE]),
+        Task("show", lambda: [*kb, "show", middle], lambda: [*theirs, "export", "--format", "yaml", f"ref:{middle}"]),
+        Task("export, BibTeX", lambda: [*kb, "export"], lambda: [*theirs, "export", "--all", "--format", "bibtex"]),
         Task(
             "export, JSON",
             lambda: [*kb, "export", "--format", "json"],
-            lambda: [*peer, "export", "--all", "--format", "json"],
+            lambda: [*theirs, "export", "--all", "--format", "json"],
         ),
         Task("add", lambda: [*kb, "add", "--offline", f"2601.{next(new)}"], added_by_papis),
-        Task("check", lambda: [*kb, "check"], lambda: [*peer, "doctor", "--all"]),
-        Task("index from nothing", lambda: [*kb, "list", "--wr", "3"], lambda: [*peer, "cache", "reset"], forget),
+        Task("check", lambda: [*kb, "check"], lambda: [*theirs, "doctor", "--all"], fine=(0, 1)),
+        Task("index from nothing", lambda: [*kb, "list", "--wr", "3"], lambda: [*theirs, "cache", "reset"], forget),
     ]
 
 
@@ -196,14 +181,14 @@ def _measure(folder: Path, size: int, papis: Path, rounds: int) -> list[dict]:
     rows = []
     for task in _tasks(root, papis, size):
         if not rows:  # both tools have their index, and all files were read once
-            _run([str(papis), "-l", "work", "list", "ref:work-0"], environment)
-            _run([str(Path(sys.executable).with_name("kb")), "-C", str(root), "list"], environment)
+            spend([str(papis), "-l", "work", "list", "ref:work-0"], environment=environment)
+            spend([str(Path(sys.executable).with_name("kb")), "-C", str(root), "list"], environment=environment)
         spent: dict[str, list[Spent]] = {"kb": [], "papis": []}
         start = time.monotonic()
         while len(spent["kb"]) < rounds and time.monotonic() - start < PATIENCE:
             task.before()
-            spent["kb"].append(_run(task.kb(), environment))
-            spent["papis"].append(_run(task.papis(), environment))
+            spent["kb"].append(spend(task.kb(), environment=environment, fine=task.fine))
+            spent["papis"].append(spend(task.papis(), environment=environment, fine=task.fine))
         row: dict = {"records": size, "task": task.name, "runs": len(spent["kb"])}
         for tool, seconds in spent.items():
             row[f"{tool}_wall"] = round(statistics.median(one.wall for one in seconds), 4)
@@ -212,21 +197,6 @@ def _measure(folder: Path, size: int, papis: Path, rounds: int) -> list[dict]:
         rows.append(row)
         print("  ", row, file=sys.stderr)
     return rows
-
-
-def _run(command: Sequence[str], environment: dict[str, str]) -> Spent:
-    """Run one process to its end.  Its output goes where a pipe would take it; a failure ends the benchmark."""
-    with tempfile.TemporaryFile() as talk:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=talk)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
-        process.returncode = code = os.waitstatus_to_exitcode(status)
-        findings = "check" in command or "doctor" in command
-        if code and not (findings and code == 1):
-            talk.seek(0)
-            raise SystemExit(f"{' '.join(command)} ended with {code}:\n{talk.read().decode()[-2000:]}")
-    return Spent(wall, usage.ru_utime + usage.ru_stime)
 
 
 def _write_collections(root: Path, library: Path, size: int) -> None:
@@ -290,7 +260,7 @@ def _page(report: dict) -> str:
     lines = [
         "# How fast `kb` is, beside papis",
         "",
-        "Written by `python benchmarks/kb_beside_papis.py`, which makes an environment for papis and the collections,",
+        "Written by `make bench-kb`, which makes an environment for papis and the collections,",
         "and measures both tools in turns, each command as a process of its own. Medians of seconds: wall clock / CPU",
         f"(user and system), of {report['rounds']} runs, or of as many as begin within {PATIENCE:g} seconds.",
         "",

@@ -24,7 +24,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +34,7 @@ from mkdocs.utils.yaml import yaml_load
 
 from benchmarks import report
 from benchmarks.kb_beside_papis import WORDS
+from benchmarks.processes import Spent, peer, spend
 from benchmarks.site_pages import chromium, filter_times, visit
 from kb_tools.records.layout import dump, dump_topics
 from kb_tools.site.writing import read_tree, write_tree
@@ -44,6 +44,7 @@ WORK = ROOT / "build" / "benchmarks"
 PAGE = ROOT / "docs" / "site-speed.md"
 ZENSICAL = "zensical==0.0.73"
 SIZES, IN_BROWSER = (60, 300, 1_000), (60, 1_000)
+QUIET_MKDOCS = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
 PAGES = {"home": "", "list": "papers", "paper": "papers/work-30"}
 PATIENCE = 40.0  # seconds after which no further round of a size is begun
 TASKS = ("from_nothing", "one_change", "no_change")
@@ -56,13 +57,6 @@ BARS = {
     "ms to filter": {300: 50.0},
     "seconds until kb serve shows a saved record": {60: 1.0, 300: 1.0},
 }
-
-
-class Spent(NamedTuple):
-    """Seconds that one process took."""
-
-    wall: float
-    cpu: float
 
 
 class Maker(NamedTuple):
@@ -135,7 +129,7 @@ def makers(root: Path) -> tuple[Maker, list[Maker]]:
     settings = yaml_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     peers = []
     for name, command in (
-        ("Zensical", [str(_zensical()), "build", "-f", "mkdocs.yml"]),
+        ("Zensical", [str(peer(ZENSICAL, WORK / ZENSICAL)), "build", "-f", "mkdocs.yml"]),
         ("mkdocs-material", [sys.executable, "-m", "mkdocs", "build", "-q", "-f", "mkdocs.yml"]),
     ):
         folder = root.with_name(f"{root.name}-{name.lower()}")
@@ -153,33 +147,6 @@ def makers(root: Path) -> tuple[Maker, list[Maker]]:
         (folder / "mkdocs.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         peers.append(Maker(name, command, folder / "site", [folder / "site", folder / ".cache"]))
     return ours, peers
-
-
-def _zensical() -> Path:
-    """The zensical of an environment of its own, made if it is not there."""
-    folder = WORK / ZENSICAL
-    command = folder / "bin" / "zensical"
-    if not command.exists():
-        print(f"installing {ZENSICAL} into {folder.relative_to(ROOT)} ...", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        subprocess.run([*pip, ZENSICAL], check=True)
-    return command
-
-
-def run(command: Sequence[str], folder: Path) -> Spent:
-    """Run one process to its end.  A failure ends the benchmark."""
-    with tempfile.TemporaryFile() as talk:
-        start = time.perf_counter()
-        environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=talk, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
-        process.returncode = code = os.waitstatus_to_exitcode(status)
-        if code:
-            talk.seek(0)
-            raise SystemExit(f"{' '.join(command)} ended with {code}:\n{talk.read().decode()[-2000:]}")
-    return Spent(wall, usage.ru_utime + usage.ru_stime)
 
 
 # What is measured
@@ -201,13 +168,13 @@ def builds(root: Path, size: int, rounds: int) -> list[dict[str, Any]]:
             if task == "one_change":
                 retitle(root, f"Another title {number}")
             before = _stamps(ours.site)
-            spent[ours.name, task].append(run(ours.command, root))
+            spent[ours.name, task].append(spend(ours.command, folder=root))
             if task == "no_change":
                 written = max(written, sum(before.get(path) != stamp for path, stamp in _stamps(ours.site).items()))
             for maker in peers:
                 folder = maker.site.parent
                 write_tree(folder / "docs", dict(read_tree(root / "build" / "docs")))
-                spent[maker.name, task].append(run(maker.command, folder))
+                spent[maker.name, task].append(spend(maker.command, folder=folder, environment=QUIET_MKDOCS))
     rows = []
     for maker in (ours, *peers):
         row: dict[str, Any] = {"papers": size, "generator": maker.name, "runs": len(spent[maker.name, TASKS[0]])}

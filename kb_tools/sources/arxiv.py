@@ -1,7 +1,8 @@
 """arXiv's Atom interface: one request for all ids, answers matched by id, and every way of saying no told apart.
 
-The feed is read here and not by the arxiv package: that one repairs truncated XML and returns an empty list for
-`Rate exceeded.`, web pages and error entries alike, so everything would have to be parsed strictly before it anyway.
+The `arxiv` package asks and reads the entries.  By itself it repairs truncated XML and returns an empty list for
+`Rate exceeded.`, web pages and error entries alike: so its requests go through our transport, and it is handed an
+answer only after that was found to be a whole, plain feed.
 https://info.arxiv.org/help/api/user-manual.html
 """
 
@@ -9,13 +10,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 from xml.etree import ElementTree
 
 from kb_tools.errors import NetworkError, UsageError
 from kb_tools.records.reference import arxiv_id, doi
 from kb_tools.sources.transport import BusyError, Reply, Service, Transport
 from kb_tools.sources.upstream import Upstream, one_line
+
+if TYPE_CHECKING:
+    import arxiv
 
 NAME = "arXiv"
 BATCH = 50
@@ -36,6 +42,7 @@ _WITHDRAWN = re.compile(
     | \b(?:i|we)\s(?:hereby\s)?withdraw\b
     """
 )
+_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
 _LATER = "nothing is wrong with the reference: try again in a few minutes"
 
 
@@ -59,13 +66,44 @@ def fetch(
     found: dict[str, Upstream] = {}
     for start in range(0, len(idents), BATCH):
         batch = list(idents[start : start + BATCH])
-        params = {"id_list": ",".join(batch), "start": "0", "max_results": str(len(batch))}
-        found |= transport.ask("", params, lambda reply, batch=batch: read_feed(reply, batch))
+        papers = map(_paper, _results(transport, batch))
+        found |= {paper.arxiv: paper for paper in papers if paper.arxiv is not None and paper.arxiv in batch}
     return found
 
 
-def read_feed(reply: Reply, asked: Sequence[str]) -> dict[str, Upstream]:
-    """The papers of a feed, by bare id.  Raises for everything that is not a whole, plain answer to what was asked."""
+def _results(transport: Transport, asked: Sequence[str]) -> Iterator[arxiv.Result]:
+    """What the arxiv package reads in the one answer to one request, which goes through our transport."""
+    import arxiv
+    import requests
+    from requests.adapters import BaseAdapter
+
+    class Adapter(BaseAdapter):
+        sent = 0
+
+        def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+            params = dict(parse_qsl(urlsplit(request.url or "").query))
+            reply, self.sent = transport.ask("", params, lambda reply: whole(reply, len(asked)))
+            response = requests.Response()
+            response.status_code, response._content = reply.status, reply.body
+            return response
+
+        def close(self) -> None:
+            """The connection is the transport's."""
+
+    adapter, client = Adapter(), arxiv.Client(page_size=len(asked), delay_seconds=0, num_retries=0)
+    client._session.mount("https://", adapter)
+    search = arxiv.Search(id_list=list(asked), max_results=None)
+    for seen, result in enumerate(client.results(search), start=1):
+        yield result
+        if seen == adapter.sent:
+            return  # it would ask for a next page of a feed that counts more than it holds
+
+
+def whole(reply: Reply, asked: int) -> tuple[Reply, int]:
+    """The reply and its number of entries, if it is a whole, plain answer to a request for so many ids.
+
+    Raises NetworkError, BusyError or UsageError for everything else.
+    """
     start = reply.body.lstrip()[:200].lower()
     if start.startswith(b"rate exceeded"):
         raise BusyError("arXiv is asked too often: it answers `Rate exceeded.`", hint=_LATER)
@@ -92,10 +130,11 @@ def read_feed(reply: Reply, asked: Sequence[str]) -> dict[str, Upstream]:
     total = _text(feed, f"{_OPENSEARCH}totalResults").strip()
     if not total.isdecimal():
         raise NetworkError("arXiv sends a feed that does not say how many results it has", hint=_LATER)
-    if len(entries) < min(int(total), len(asked)):
+    if len(entries) < min(int(total), asked):
         raise BusyError(f"arXiv counts {total} results but sends {len(entries)}", hint=_LATER)
-    papers = (_paper(entry) for entry in entries)
-    return {paper.arxiv: paper for paper in papers if paper.arxiv is not None and paper.arxiv in asked}
+    for entry in entries:
+        _check_entry(entry)
+    return reply, len(entries)
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
@@ -124,28 +163,33 @@ def _parse(reply: Reply) -> ElementTree.Element:
     return root
 
 
-def _paper(entry: ElementTree.Element) -> Upstream:
+def _check_entry(entry: ElementTree.Element) -> None:
+    """The arxiv package leaves out an entry without id or dates, and a title may be empty: neither is an answer."""
     address = _text(entry, f"{_ATOM}id")
-    found = arxiv_id(address)
+    dates = [_text(entry, f"{_ATOM}{name}").strip() for name in ("published", "updated")]
     title = one_line(_text(entry, f"{_ATOM}title"))
-    published = _text(entry, f"{_ATOM}published").strip()
-    if found is None or title is None or not re.match(r"\d{4}-", published):
+    if arxiv_id(address) is None or title is None or not all(map(_DATE.fullmatch, dates)):
         raise NetworkError(
-            f"arXiv sends an entry without id, title or date ({one_line(address) or 'no id'})", hint=_LATER
+            f"arXiv sends an entry without id, title or dates ({one_line(address) or 'no id'})", hint=_LATER
         )
-    abstract = one_line(_text(entry, f"{_ATOM}summary"))
-    comment = one_line(_text(entry, f"{_ARXIV}comment")) or ""
-    authors = (one_line(_text(author, f"{_ATOM}name")) for author in entry.findall(f"{_ATOM}author"))
+
+
+def _paper(result: arxiv.Result) -> Upstream:
+    found = arxiv_id(result.entry_id)
+    title = one_line(result.title)
+    assert found is not None and title is not None, "looked at by _check_entry"
+    abstract, comment = one_line(result.summary), one_line(result.comment or "") or ""
+    authors = (one_line(author.name) for author in result.authors)
     return Upstream(
         source=NAME,
         title=title,
         authors=tuple(name for name in authors if name),
-        year=int(published[:4]),
+        year=result.published.year,
         abstract=abstract,
-        venue=one_line(_text(entry, f"{_ARXIV}journal_ref")),
+        venue=one_line(result.journal_ref or ""),
         arxiv=found[0],
         version=found[1],
-        doi=doi(_text(entry, f"{_ARXIV}doi").split(" ")[0]),
+        doi=doi((result.doi or "").split(" ")[0]),
         # An abstract speaks of other papers too: only one that begins so is about itself.
         withdrawn=bool(
             _WITHDRAWN.search(comment) or re.match(r"(?i)this \w+ (?:has been|is|was) withdrawn", abstract or "")

@@ -24,7 +24,9 @@ def test_a_recorded_entry(server, web):
     assert paper.abstract.startswith("Graphs on lattice points are studied")
     assert not paper.withdrawn
     [(method, path, query, _)] = server.asked
-    assert (method, path, query) == ("GET", "/api/query", {"id_list": "1605.08386", "start": "0", "max_results": "1"})
+    order = {"sortBy": "relevance", "sortOrder": "descending"}
+    assert (method, path) == ("GET", "/api/query")
+    assert query == {"id_list": "1605.08386", "start": "0", "max_results": "1", **order}
     assert server.agents[0].startswith("diffusion-kb/")
 
 
@@ -213,3 +215,27 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(server, web):
     with pytest.raises(NetworkError, match="broke off in the middle"):
         arxiv.fetch(["2001.00002"])
     assert len(server.asked) == 5
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ("<title>A Title</title>", "<title> </title>"),
+        ("2020-06-19T17:00:00Z", "yesterday"),
+        ("<updated>2021-02-03T04:05:06Z</updated>", ""),
+        ("http://arxiv.org/abs/2001.00001v1", "urn:nothing"),
+    ],
+)
+def test_an_entry_that_lacks_what_a_record_needs_is_no_missing_paper(server, web, written, instead):
+    """The arxiv package would leave such an entry out."""
+    whole = web.entry("2001.00001")
+    assert whole.count(written) == 1
+    server.answers = [web.feed(whole.replace(written, instead))]
+    with pytest.raises(NetworkError, match="without id, title or dates"):
+        arxiv.fetch(["2001.00001"])
+
+
+def test_one_request_whatever_the_feed_counts(server, web):
+    server.answers = [web.feed(web.entry("2001.00001"), web.entry("2001.00002"), total=5000)]
+    assert set(arxiv.fetch(["2001.00001"])) == {"2001.00001"}
+    assert len(server.asked) == 1

@@ -20,9 +20,9 @@ from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.site import generator
 from kb_tools.site.build import Builder, build
 from kb_tools.site.writing import read_tree
-from kb_tools.sources.arxiv import read_feed
+from kb_tools.sources import arxiv
 from kb_tools.sources.references import Reference
-from kb_tools.sources.transport import Reply
+from kb_tools.sources.transport import Reply, Transport
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "kb_tools" / "fixtures"
@@ -115,7 +115,9 @@ def test_hostile_text_stays_text(small: Any, hostile: tuple[str, ...]) -> None:
         assert squeezed.count(" ".join(payload.split())) >= 10, payload
 
 
-def test_hostile_answer_of_arxiv_stays_text(tmp_path: Path, write: Callable, hostile: tuple[str, ...]) -> None:
+def test_hostile_answer_of_arxiv_stays_text(
+    tmp_path: Path, write: Callable, hostile: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A recorded answer with every payload in its title, author and abstract, through the reader of `kb add`."""
     recorded = json.loads((FIXTURES / "arxiv" / "single_entry_plain.json").read_text("utf-8"))["body"]
     spite = escape(" ".join(hostile))
@@ -123,7 +125,8 @@ def test_hostile_answer_of_arxiv_stays_text(tmp_path: Path, write: Callable, hos
         assert words in recorded
         recorded = recorded.replace(words, f"{words} {spite}")
     reply = Reply(200, "application/atom+xml", recorded.encode())
-    work = read_feed(reply, ["1605.08386"])["1605.08386"]
+    monkeypatch.setattr(Transport, "ask", lambda self, path, params, read: read(reply))
+    work = arxiv.fetch(["1605.08386"])["1605.08386"]
     fields = fields_of(work, Reference("1605.08386", "1605.08386", None, None))
     kept = {name: value for name, value in fields.items() if value}
     collection = write([{"id": "walks", "kind": "paper", **kept, "topics": ["basics"]}], BASICS)

@@ -41,7 +41,7 @@ serve: $(VENV)/run.stamp ## serve the site on this machine
 
 test: $(VENV)/dev.stamp ## run every test, browser tests included
 	@sh tests/ensure_chromium.sh $(BIN)/python
-	@sh tests/ensure_pandoc.sh
+	@sh tests/ensure_programs.sh
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --timeout 600 -q
 
 METHODS ?=
@@ -57,7 +57,7 @@ bench: $(VENV)/dev.stamp ## time our U-Net beside its peers, and what importing 
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.unet
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.imports
 
-bench-kb: $(VENV)/dev.stamp ## time kb beside papis at 60 to 10,000 records (about eight minutes)
+bench-kb: $(VENV)/dev.stamp ## time kb beside papis at 60 to 10,000 records (about five minutes)
 	@$(BIN)/python -m benchmarks.kb_beside_papis
 
 bench-site: $(VENV)/dev.stamp ## build the site at 60 to 1,000 papers beside two generators (under ten minutes)

@@ -1,6 +1,6 @@
 """`kb` and papis side by side: one command that makes its own environment and collections, and measures both in turns.
 
-    python -m benchmarks.kb_beside_papis                 # 60, 100, 1,000 and 10,000 records: about eight minutes
+    python -m benchmarks.kb_beside_papis                 # 60, 100, 1,000 and 10,000 records: about five minutes
     python -m benchmarks.kb_beside_papis --sizes 60 100 --try     # only print: keep no figures
 
 Each command is a process of its own, with warm indexes, the two tools in turns.  What is kept is the median of its

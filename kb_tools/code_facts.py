@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import sys
+import tokenize
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -109,7 +110,7 @@ def _derive(root: Path, module: str) -> Facts:
         facts = facts._replace(imports=list(_imports(ast.parse(code))), equations=equation_lines(code))
     except OSError as error:
         facts = facts._replace(stale=f"{PACKAGE}/{path.name} cannot be read: {error.strerror}")
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, tokenize.TokenError) as error:
         facts.broken.append(_broken(error, f"{PACKAGE}/{path.name}"))
     slug = module.replace("_", "-")
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 from xml.etree import ElementTree
@@ -42,7 +43,6 @@ _WITHDRAWN = re.compile(
     | \b(?:i|we)\s(?:hereby\s)?withdraw\b
     """
 )
-_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
 _LATER = "nothing is wrong with the reference: try again in a few minutes"
 
 
@@ -81,6 +81,8 @@ def _results(transport: Transport, asked: Sequence[str]) -> Iterator[arxiv.Resul
         sent = 0
 
         def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+            if self.sent:  # it left an entry out, and would look for it on a next page
+                raise NetworkError("arXiv sends an entry that the arxiv package cannot read", hint=_LATER)
             params = dict(parse_qsl(urlsplit(request.url or "").query))
             reply, self.sent = transport.ask("", params, lambda reply: whole(reply, len(asked)))
             response = requests.Response()
@@ -166,12 +168,21 @@ def _parse(reply: Reply) -> ElementTree.Element:
 def _check_entry(entry: ElementTree.Element) -> None:
     """The arxiv package leaves out an entry without id or dates, and a title may be empty: neither is an answer."""
     address = _text(entry, f"{_ATOM}id")
-    dates = [_text(entry, f"{_ATOM}{name}").strip() for name in ("published", "updated")]
+    dated = all(_is_date(_text(entry, f"{_ATOM}{name}").strip()) for name in ("published", "updated"))
     title = one_line(_text(entry, f"{_ATOM}title"))
-    if arxiv_id(address) is None or title is None or not all(map(_DATE.fullmatch, dates)):
+    if arxiv_id(address) is None or title is None or not dated:
         raise NetworkError(
             f"arXiv sends an entry without id, title or dates ({one_line(address) or 'no id'})", hint=_LATER
         )
+
+
+def _is_date(words: str) -> bool:
+    """Whether it is a moment that the arxiv package can read."""
+    try:
+        datetime.fromisoformat(words).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 def _paper(result: arxiv.Result) -> Upstream:

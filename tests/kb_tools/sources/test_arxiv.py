@@ -222,6 +222,8 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(server, web):
     [
         ("<title>A Title</title>", "<title> </title>"),
         ("2020-06-19T17:00:00Z", "yesterday"),
+        ("2020-06-19T17:00:00Z", "2020-13-45T17:00:00Z"),
+        ("2020-06-19T17:00:00Z", "0001-01-01T00:00:00+10:00"),
         ("<updated>2021-02-03T04:05:06Z</updated>", ""),
         ("http://arxiv.org/abs/2001.00001v1", "urn:nothing"),
     ],

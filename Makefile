@@ -51,7 +51,7 @@ mutants: $(VENV)/dev.stamp ## plant one bug at a time and see the tests fail: al
 	@OMP_NUM_THREADS=1 $(BIN)/python -m implementations.verification.mutants --jobs $(JOBS) $(METHODS)
 
 two-sample: $(VENV)/dev.stamp ## measure how often the two-sample test is wrong, and what it sees (a minute)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m implementations.verification.planted
+	@OMP_NUM_THREADS=1 $(BIN)/python -m implementations.verification.error_rates
 
 bench: $(VENV)/dev.stamp ## time our U-Net beside its peers, and what importing a method costs (two minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.unet

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from implementations.common.checkpoint import write_atomically
+from implementations.lab.checkpoint import write_atomically
 from implementations.verification.evidence import dump
 
 RESULTS = Path(__file__).resolve().parent / "results"

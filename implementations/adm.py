@@ -27,15 +27,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from implementations import ddim, ddpm, iddpm
-from implementations.common import pictures
-from implementations.common.data import Dataset, load
 from implementations.common.embedding import Condition
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
-from implementations.common.training import Batch, Trained, train
 from implementations.ddim import GaussianDiffusion, Model, evaluate, predict_x_0
+from implementations.lab import pictures
+from implementations.lab.data import Dataset, load
+from implementations.lab.results import Claim, Figure, Result
+from implementations.lab.training import Batch, Trained, train
 from implementations.unet import Attention, Block, UNet
-from implementations.verification import judges
+from implementations.verification import sample_measures
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import Gaussian, GaussianMixture
 
@@ -207,9 +207,9 @@ def three_classes() -> GaussianMixture:
     return GaussianMixture([1.0] * 3, means, [0.8] * 3, [0, 1, 2])
 
 
-def fidelity_and_spread(judge: judges.Classifier, samples: Tensor, y: Tensor) -> tuple[float, float]:
+def fidelity_and_spread(judge: sample_measures.Classifier, samples: Tensor, y: Tensor) -> tuple[float, float]:
     """The share of samples the judge gives the class asked for, and the mean distance between two asked to be alike."""
-    spread = [judges.mean_distance(samples[y == label]) for label in y.unique()]
+    spread = [sample_measures.mean_distance(samples[y == label]) for label in y.unique()]
     return judge.agreement(samples, y), sum(spread) / len(spread)
 
 
@@ -257,7 +257,7 @@ def _tradeoff(seed: int, scales: Sequence[float]) -> tuple[Curve, Curve]:
     mixture, process, draws = three_classes(), ddpm.linear_schedule(50, 2e-3, 0.35), Noise(seed)
     alphas, sigmas = process.abar.sqrt(), (1 - process.abar).sqrt()
     exact, y = mixture.model(process.abar), torch.arange(450) % 3
-    judge = judges.classifier(*mixture.sample_with_class(1000, noise=draws))
+    judge = sample_measures.classifier(*mixture.sample_with_class(1000, noise=draws))
     x_T = draws(torch.empty(len(y), 2))
 
     def law(x: Tensor, t: int) -> tuple[Tensor, Tensor]:
@@ -393,7 +393,7 @@ def demo(
     trained, noisy, clean = fit(
         dataset, process, steps=steps, seed=seed, device=device, out=out, resume=resume, progress=progress
     )
-    judge = judges.classifier(dataset.x[:2000], labels[:2000])
+    judge = sample_measures.classifier(dataset.x[:2000], labels[:2000])
     y = torch.arange(8 * dataset.classes, device=device) % dataset.classes
     x_T = Noise(seed)(torch.empty(len(y), *dataset.shape, device=device))
     tau, scales = ddim.timesteps(process.T, 20), (0.0, 2.0, 8.0)
@@ -455,6 +455,6 @@ def demo(
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

@@ -38,13 +38,13 @@ from implementations.adm import (
     tradeoff_claims,
     tradeoff_figure,
 )
-from implementations.common import pictures
-from implementations.common.data import Dataset
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
-from implementations.common.training import Batch, Trained, train
 from implementations.ddpm import GaussianDiffusion, Model, linear_schedule
-from implementations.verification import judges
+from implementations.lab import pictures
+from implementations.lab.data import Dataset
+from implementations.lab.results import Claim, Figure, Result
+from implementations.lab.training import Batch, Trained, train
+from implementations.verification import sample_measures
 from implementations.verification.oracles import GaussianMixture
 
 Conditional = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -218,7 +218,7 @@ def _tradeoff(seed: int, scales: Sequence[float]) -> tuple[Curve, Curve, dict[st
     """The curve over scales, that of shuffled labels, with exact networks; and pictures of the samples (Figure 2)."""
     mixture, process, draws = three_classes(), linear_schedule(50, 2e-3, 0.35), Noise(seed)
     network, y = exact_network(mixture, process.abar, null=3), torch.arange(450) % 3
-    judge = judges.classifier(*mixture.sample_with_class(1000, noise=draws))
+    judge = sample_measures.classifier(*mixture.sample_with_class(1000, noise=draws))
     x_T = draws(torch.empty(len(y), 2))
 
     def at_scale(scale: float, labels: Tensor) -> Tensor:
@@ -268,7 +268,7 @@ def demo(
     started = time.perf_counter()
     (dataset, labels, labels_test), process = labelled_images(data), linear_schedule()
     trained = fit(dataset, process, steps=steps, seed=seed, device=device, out=out, resume=resume, progress=progress)
-    null, judge = dataset.classes, judges.classifier(dataset.x[:2000], labels[:2000])
+    null, judge = dataset.classes, sample_measures.classifier(dataset.x[:2000], labels[:2000])
     y = torch.arange(8 * dataset.classes, device=device) % dataset.classes
     x_T, tau = Noise(seed)(torch.empty(len(y), *dataset.shape, device=device)), ddim.timesteps(process.T, 20)
 
@@ -332,6 +332,6 @@ def demo(
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

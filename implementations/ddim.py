@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from implementations.common import pictures
-from implementations.common.data import load
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
 from implementations.ddpm import GaussianDiffusion, Model, check_signal, fit, linear_schedule, predict_x_0
+from implementations.lab import pictures
+from implementations.lab.data import load
+from implementations.lab.results import Claim, Figure, Result
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import Gaussian
 from implementations.verification.twosample import energy_distance
@@ -222,6 +222,6 @@ def demo(
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

@@ -19,14 +19,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from implementations.common import pictures
-from implementations.common.data import Dataset, load
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
-from implementations.common.training import Batch, Trained, train
 from implementations.dpm import GaussianDiffusion, gaussian_kl
+from implementations.lab import pictures
+from implementations.lab.data import Dataset, load
+from implementations.lab.results import Claim, Figure, Result
+from implementations.lab.training import Batch, Trained, train
 from implementations.unet import UNet
-from implementations.verification.judges import memorisation
+from implementations.verification.sample_measures import memorisation
 
 Model = Callable[[Tensor, Tensor], Tensor]
 Objective = Callable[..., Tensor]
@@ -251,6 +251,6 @@ def demo(
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

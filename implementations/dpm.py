@@ -21,12 +21,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from implementations.common import data as data_sets
 from implementations.common.mlp import MLP
 from implementations.common.noise import Noise, gaussian
-from implementations.common.pictures import beside, contact_sheet, scatter
-from implementations.common.results import Claim, Figure, Result
-from implementations.common.training import Trained, train
+from implementations.lab import data as data_sets
+from implementations.lab.pictures import beside, contact_sheet, scatter
+from implementations.lab.results import Claim, Figure, Result
+from implementations.lab.training import Trained, train
 
 Model = Callable[[Tensor, Tensor], Tensor]
 
@@ -469,6 +469,6 @@ def demo(
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

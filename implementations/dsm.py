@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
+from implementations.lab.results import Claim, Figure, Result
 from implementations.score_matching import Score, explicit_objective
 
 
@@ -150,10 +150,10 @@ def demo(
     """
     from dataclasses import replace
 
-    from implementations.common.data import load, mixture_parameters
     from implementations.common.mlp import MLP
-    from implementations.common.pictures import beside, contact_sheet
-    from implementations.common.training import train
+    from implementations.lab.data import load, mixture_parameters
+    from implementations.lab.pictures import beside, contact_sheet
+    from implementations.lab.training import train
     from implementations.verification.oracles import GaussianMixture
 
     started, noise = perf_counter(), Noise(seed)
@@ -235,6 +235,6 @@ def _timeless(model: Callable[[Tensor, Tensor], Tensor]) -> Score:
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

@@ -23,13 +23,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from implementations.common.data import Dataset, load
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
-from implementations.common.training import Batch, Trained, train
+from implementations.lab.data import Dataset, load
+from implementations.lab.results import Claim, Figure, Result
+from implementations.lab.training import Batch, Trained, train
 from implementations.unet import UNet
 from implementations.verification.oracles import GaussianMixture, eight_gaussians, line, two_modes
-from implementations.verification.order import Order, measure
+from implementations.verification.solver_order import Order, measure
 from implementations.verification.twosample import energy_distance
 
 Model = Callable[[Tensor, Tensor], Tensor]
@@ -301,7 +301,7 @@ def loss_by_level(model: Model, y: Tensor, sigmas: Tensor, sigma_data: float, se
 
 def draw_paths() -> Tensor:
     """The ODE for data on two points, -1 and 1, in three choices of time and scale (Figure 3)."""
-    from implementations.common.pictures import beside, curves
+    from implementations.lab.pictures import beside, curves
 
     start, sigmas = torch.linspace(-3, 3, 16, dtype=torch.float64)[:, None], schedule(100, 0.002, 2.5, 3.0)
     states = trajectory(lambda x, sigma: torch.tanh(x / column(sigma, x) ** 2), start, sigmas)
@@ -340,7 +340,7 @@ def demo(
     method of second order pays once its steps are small.  The mixtures have the standard deviation for which schedule
     and chain are made.  Twice as wide, some are level at 35, and on one DDIM was ahead, 0.034 against 0.037.
     """
-    from implementations.common.pictures import beside, contact_sheet, curves
+    from implementations.lab.pictures import beside, contact_sheet, curves
 
     started = perf_counter()
     dataset = load(data)
@@ -436,6 +436,6 @@ def demo(
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from implementations import ddpm
-from implementations.common import pictures
-from implementations.common.data import Dataset, load
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
-from implementations.common.training import Batch, Trained, train
 from implementations.ddpm import GaussianDiffusion, Model, UNet, decoder_log_likelihood, gaussian_kl, predict_x_0
+from implementations.lab import pictures
+from implementations.lab.data import Dataset, load
+from implementations.lab.results import Claim, Figure, Result
+from implementations.lab.training import Batch, Trained, train
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import Gaussian, GaussianMixture
 
@@ -501,6 +501,6 @@ def demo(
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

@@ -20,11 +20,11 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-from implementations.common.data import Dataset
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
-from implementations.common.training import Trained, train
 from implementations.dsm import objective, parzen_score
+from implementations.lab.data import Dataset
+from implementations.lab.results import Claim, Figure, Result
+from implementations.lab.training import Trained, train
 from implementations.unet import UNet
 from implementations.verification.twosample import excess_energy
 
@@ -110,7 +110,7 @@ class ScoreNetwork(nn.Module):
 
 def unit_images(name: str, device: str) -> Dataset:
     """A data set of images, moved from its own range to [0, 1], for which the paper's numbers are made."""
-    from implementations.common.data import load
+    from implementations.lab.data import load
 
     dataset = load(name)
     if len(dataset.shape) != 3:
@@ -149,7 +149,7 @@ def demo(
     Each time plain Langevin dynamics at the last level, from the same start and with as many evaluations, is the
     control.  The two modes are the paper's figure 3, settings and all.
     """
-    from implementations.common.pictures import beside, contact_sheet, scatter, strip
+    from implementations.lab.pictures import beside, contact_sheet, scatter, strip
 
     started, noise = perf_counter(), Noise(seed)
     modes = torch.tensor([[-5.0, -5.0]] + 4 * [[5.0, 5.0]])  # one in five, and the last level blurs them by 1
@@ -219,6 +219,6 @@ def demo(
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

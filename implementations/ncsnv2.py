@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 from implementations import ncsn
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
 from implementations.dsm import denoise, parzen_score
+from implementations.lab.results import Claim, Figure, Result
 from implementations.ncsn import Model, fit, geometric_levels, unit_images
-from implementations.verification.judges import mean_distance
+from implementations.verification.sample_measures import mean_distance
 from implementations.verification.twosample import excess_energy
 
 
@@ -165,7 +165,7 @@ def demo(
     data: images.  Wide ones are three hundred of them, each pixel enlarged to 4 by 4: distances grow fourfold, and
     with exact scores (as in figure 2) only the ladder and the steps can be at fault.
     """
-    from implementations.common.pictures import beside, contact_sheet
+    from implementations.lab.pictures import beside, contact_sheet
 
     started, noise, T = perf_counter(), Noise(seed), 5
     dataset = unit_images(data, device)
@@ -232,6 +232,6 @@ def demo(
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

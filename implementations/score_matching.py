@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
+from implementations.lab.results import Claim, Figure, Result
 
 Score = Callable[[Tensor], Tensor]
 LogDensity = Callable[[Tensor], Tensor]
@@ -186,7 +186,7 @@ def _distance(vectors: Tensor, truth: Tensor) -> float:
 
 def _landscape(log_density: Callable[[Tensor], Tensor], reach: float = 6.0, size: int = 300) -> Tensor:
     """Contours of a log density, known up to a constant, as bands one unit apart.  Returns (size, size, 3)."""
-    from implementations.common.pictures import COLOURS, PAPER
+    from implementations.lab.pictures import COLOURS, PAPER
 
     line = torch.linspace(-reach, reach, size)
     across, up = torch.meshgrid(line, line.flip(0), indexing="xy")
@@ -209,9 +209,9 @@ def demo(
 
     Beside it, without sampling error: Theorem 1 on a mixture, and the Gaussian's estimator against the loss's minimum.
     """
-    from implementations.common.data import Dataset
-    from implementations.common.pictures import beside, scatter
-    from implementations.common.training import train
+    from implementations.lab.data import Dataset
+    from implementations.lab.pictures import beside, scatter
+    from implementations.lab.training import train
 
     started, noise = perf_counter(), Noise(seed)
     angles = torch.tensor([0.2, 1.1, 2.4], dtype=torch.float64)
@@ -264,6 +264,6 @@ def demo(
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

@@ -25,15 +25,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from implementations.common import pictures
 from implementations.common.mlp import MLP
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
-from implementations.common.training import train
 from implementations.ddpm import GaussianDiffusion, linear_schedule
+from implementations.lab import pictures
+from implementations.lab.results import Claim, Figure, Result
+from implementations.lab.training import train
 from implementations.ncsn import UNet, objective, unit_images
-from implementations.verification.judges import classifier
 from implementations.verification.oracles import Gaussian, GaussianMixture, eight_gaussians, line, two_modes
+from implementations.verification.sample_measures import classifier
 
 Model = Callable[[Tensor, Tensor], Tensor]
 Time = float | Tensor
@@ -651,6 +651,6 @@ def _logits(network: Model) -> Model:
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

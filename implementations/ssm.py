@@ -21,7 +21,7 @@ from torch import Tensor
 
 from implementations import score_matching
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
+from implementations.lab.results import Claim, Figure, Result
 from implementations.score_matching import Score
 
 Law = Callable[[Tensor, Noise], Tensor]
@@ -139,10 +139,10 @@ def demo(
 
     The learning rate is the best of four for the parent, which gets a sixteenth of the steps.
     """
-    from implementations.common.data import Dataset
     from implementations.common.mlp import MLP
-    from implementations.common.pictures import beside, curves, scatter
-    from implementations.common.training import train
+    from implementations.lab.data import Dataset
+    from implementations.lab.pictures import beside, curves, scatter
+    from implementations.lab.training import train
     from implementations.verification.oracles import GaussianMixture
 
     started, noise = perf_counter(), Noise(seed)
@@ -217,6 +217,6 @@ def demo(
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

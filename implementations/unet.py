@@ -19,12 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from implementations.common import pictures
-from implementations.common.data import load
 from implementations.common.embedding import Condition
 from implementations.common.noise import Noise
-from implementations.common.results import Claim, Figure, Result
-from implementations.common.training import Batch, train
+from implementations.lab import pictures
+from implementations.lab.data import load
+from implementations.lab.results import Claim, Figure, Result
+from implementations.lab.training import Batch, train
 
 
 def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
@@ -256,6 +256,6 @@ def demo(
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from implementations.common import pictures
-from implementations.common.data import Dataset, load
 from implementations.common.noise import Noise, gaussian
-from implementations.common.results import Claim, Figure, Result
-from implementations.common.training import Batch, Trained, train
 from implementations.ddpm import Model, UNet, gaussian_kl
+from implementations.lab import pictures
+from implementations.lab.data import Dataset, load
+from implementations.lab.results import Claim, Figure, Result
+from implementations.lab.training import Batch, Trained, train
 from implementations.verification.oracles import GaussianMixture
 
 Schedule = Callable[[Tensor], Tensor]
@@ -449,6 +449,6 @@ def _contributions(model: Model, schedules: dict[str, Schedule], x: Tensor, nois
 
 
 if __name__ == "__main__":
-    from implementations.common.cli import main
+    from implementations.lab.command import main
 
     raise SystemExit(main(demo))

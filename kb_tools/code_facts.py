@@ -26,7 +26,7 @@ _READERS = (
     _HERE,
     _HERE.with_name("equations.py"),
     _HERE.parents[1] / PACKAGE / "verification" / "evidence.py",
-    _HERE.parents[1] / PACKAGE / "verification" / "sources.py",
+    _HERE.parents[1] / PACKAGE / "verification" / "code_hash.py",
 )
 
 

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from implementations.verification.sources import PACKAGE, ROOT, code_hash
+from implementations.verification.code_hash import PACKAGE, ROOT, code_hash
 
 if TYPE_CHECKING:
-    from implementations.common.results import Claim, Figure, Result
+    from implementations.lab.results import Claim, Figure, Result
 
 Entry = dict[str, Any]
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -73,7 +73,7 @@ def write(slug: str, entry: Entry, picture: bytes | None = None, root: Path = RO
 
     Each file is whole or untouched, and the text is parsed again before it replaces anything.
     """
-    from implementations.common.checkpoint import write_atomically
+    from implementations.lab.checkpoint import write_atomically
 
     kept = read(slug, root) or {"method": slug, "entries": []}
     entries = [old for old in kept["entries"] if _identity(old) != _identity(entry)] + [entry]
@@ -165,7 +165,7 @@ def judge(
 
 def _run(module_name: str, seed: int, device: str, progress: bool, chosen: dict[str, str]) -> Result:
     """One seed's demo, without the tensors that evidence does not keep."""
-    from implementations.common.threads import suited_to
+    from implementations.lab.threads import suited_to
 
     demo = importlib.import_module(f"{PACKAGE}.{module_name}").demo
     keywords = inspect.signature(demo).parameters

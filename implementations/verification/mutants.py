@@ -47,8 +47,8 @@ import torch
 import yaml
 
 from implementations.verification import evidence
+from implementations.verification.code_hash import PACKAGE, ROOT, closure, code_hash, hash_of, locate
 from implementations.verification.mutations import mutants
-from implementations.verification.sources import PACKAGE, ROOT, closure, code_hash, hash_of, locate
 
 REQUIRED = 0.95
 ALSO = ("common.noise",)  # beside the methods: every draw of every method goes through it
@@ -417,7 +417,7 @@ def summary(job: Plan, ran: dict[str, Outcome], root: Path = ROOT) -> dict[str, 
 
 def record(row: dict[str, Any], root: Path = ROOT) -> Path:
     """Put a method's row into implementations/evidence/mutants.yaml, in place of its earlier one."""
-    from implementations.common.checkpoint import write_atomically
+    from implementations.lab.checkpoint import write_atomically
 
     path = evidence.path_of("mutants", root)
     table = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {"methods": []}

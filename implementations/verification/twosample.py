@@ -17,7 +17,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from implementations.verification.judges import mean_distance
+from implementations.verification.sample_measures import mean_distance
 
 Test = Callable[[Tensor, Tensor, int], float]
 Draw = Callable[[int], tuple[Tensor, Tensor]]

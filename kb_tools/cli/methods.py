@@ -43,7 +43,7 @@ def run_command(context: click.Context, collection: Collection, arguments: tuple
     module = module_of(collection, record)
     if not any(option == "--out" or option.startswith("--out=") for option in options):
         options += ["--out", str(collection.root / "build" / "runs" / module.replace("_", "-"))]
-    command = _loaded("implementations.common.cli")
+    command = _loaded("implementations.lab.command")
     return command.run(module, options)
 
 
@@ -151,7 +151,7 @@ def _rows(module: str, entry: dict[str, Any]) -> list[tuple]:
 
 def _check_device(device: str) -> None:
     try:
-        _loaded("implementations.common.cli").check_device(device)
+        _loaded("implementations.lab.command").check_device(device)
     except ValueError as error:
         raise UsageError(f"--device: {error}") from None
 

@@ -261,7 +261,7 @@ def _method(root: Path, record: Record, module: str, out: Path, signature: str, 
 def _evidence(root: Path, slug: str, module: str, problems: list[str]) -> tuple[list[Mapping[str, Any]], str, bool]:
     """Entries of the evidence, the digest of the code as it is, and whether it was recorded on other code."""
     from implementations.verification import evidence
-    from implementations.verification.sources import code_hash
+    from implementations.verification.code_hash import code_hash
 
     try:
         document, code = evidence.read(slug, root), code_hash(module, root)

@@ -16,9 +16,9 @@ def one_thread():
 def trained_on_mixture():
     """(network, process, dataset): a perceptron trained with L_simple on the planar mixture, for two-sample tests."""
     from implementations import ddpm
-    from implementations.common.data import load
     from implementations.common.mlp import MLP
-    from implementations.common.training import train
+    from implementations.lab.data import load
+    from implementations.lab.training import train
 
     dataset, process = load("mixture"), ddpm.linear_schedule(200, 5e-4, 0.1)
     torch.manual_seed(0)

@@ -14,13 +14,13 @@ from diffusers.models.resnet import ResnetBlock2D
 from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
 
 from implementations import adm, ddim, ddpm
-from implementations.common.data import load
 from implementations.common.noise import Noise
 from implementations.dpm import GaussianDiffusion
+from implementations.lab.data import load
 from implementations.unet import Block
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import line, two_modes
-from implementations.verification.order import measure
+from implementations.verification.solver_order import measure
 
 F64 = torch.float64
 

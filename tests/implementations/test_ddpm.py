@@ -11,12 +11,12 @@ from diffusers.schedulers import scheduling_ddpm
 from scipy.special import log_ndtr, ndtr
 
 from implementations import ddpm
-from implementations.common.data import load
 from implementations.common.noise import Noise
 from implementations.dpm import GaussianDiffusion
+from implementations.lab.data import load
 from implementations.verification.impulses import moments
-from implementations.verification.judges import memorisation
 from implementations.verification.oracles import Gaussian
+from implementations.verification.sample_measures import memorisation
 from implementations.verification.twosample import energy_test
 
 F64 = torch.float64

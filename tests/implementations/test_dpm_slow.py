@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from implementations.common import data
 from implementations.common.noise import Noise
-from implementations.common.results import Result
 from implementations.dpm import BinomialDiffusion, SwissRollKernel, bound, demo, ends, erasing_schedule, sample
+from implementations.lab import data
+from implementations.lab.results import Result
 from implementations.verification.twosample import energy_test, false_alarms
 
 pytestmark = pytest.mark.slow

@@ -14,13 +14,13 @@ from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 from torch import nn
 
 from implementations import ddim, ddpm, edm
-from implementations.common.data import load
 from implementations.common.noise import Noise
+from implementations.lab.data import load
 from implementations.unet import UNet
 from implementations.verification.impulses import moments
-from implementations.verification.judges import memorisation
 from implementations.verification.oracles import Gaussian, eight_gaussians, line, two_modes
-from implementations.verification.order import measure
+from implementations.verification.sample_measures import memorisation
+from implementations.verification.solver_order import measure
 
 F64 = torch.float64
 CAP = math.sqrt(2) - 1

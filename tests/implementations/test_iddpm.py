@@ -11,11 +11,11 @@ import torch
 from diffusers.schedulers import scheduling_ddpm
 
 from implementations import ddpm, iddpm
-from implementations.common.data import Dataset
 from implementations.common.mlp import MLP
 from implementations.common.noise import Noise
-from implementations.common.training import train
 from implementations.dpm import GaussianDiffusion
+from implementations.lab.data import Dataset
+from implementations.lab.training import train
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import Gaussian, line
 

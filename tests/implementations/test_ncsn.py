@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from implementations import ncsn
-from implementations.common.data import load
 from implementations.common.noise import Noise
+from implementations.lab.data import load
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import Gaussian, two_modes
 

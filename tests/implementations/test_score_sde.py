@@ -21,7 +21,7 @@ from implementations import ddpm
 from implementations import score_sde as sde_
 from implementations.common.noise import Noise
 from implementations.score_sde import VE, VP, SubVP
-from implementations.verification import order
+from implementations.verification import solver_order
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import two_modes
 
@@ -367,7 +367,7 @@ def test_predictors_converge_with_order_1_to_the_moments_of_the_continuous_proce
         found = moments(sampler, (1,), draws=1 if how == "flow" else N)
         return torch.cat([found.mean, found.std])
 
-    order.measure(solution, truth, [25, 50, 100]).require(0.85, 1.2)
+    solver_order.measure(solution, truth, [25, 50, 100]).require(0.85, 1.2)
 
 
 @each
@@ -617,7 +617,7 @@ def test_runge_kutta_of_flow_matching_converges_to_our_flow_in_its_order(kind):
         grid = torch.linspace(0.7, 0.1, n + 1, dtype=F64)
         return ODESolver(lambda x, t: velocity(x, t)).sample(x, None, method="rk4", time_grid=grid)
 
-    order.measure(theirs, sde_.flow(lively, sde, x, 0.7, 0.1, tolerance=1e-12), [20, 40, 80]).require(3.9, 4.1)
+    solver_order.measure(theirs, sde_.flow(lively, sde, x, 0.7, 0.1, tolerance=1e-12), [20, 40, 80]).require(3.9, 4.1)
 
 
 @pytest.fixture

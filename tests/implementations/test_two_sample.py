@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from implementations import adm, cfg, ddpm, edm, iddpm, ncsn, ncsnv2, score_sde, vdm
-from implementations.common.data import Dataset, load
 from implementations.common.mlp import MLP
 from implementations.common.noise import Noise
-from implementations.common.training import train
+from implementations.lab.data import Dataset, load
+from implementations.lab.training import train
 from implementations.verification.twosample import energy_test
 
 pytestmark = pytest.mark.slow

@@ -15,12 +15,12 @@ from scipy.stats import norm
 from torch import nn
 
 from implementations import ddpm, vdm
-from implementations.common.data import Dataset
 from implementations.common.noise import Noise
 from implementations.dpm import GaussianDiffusion, gaussian_kl
+from implementations.lab.data import Dataset
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import Gaussian, GaussianMixture
-from implementations.verification.order import measure
+from implementations.verification.solver_order import measure
 
 F64 = torch.float64
 

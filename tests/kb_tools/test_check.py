@@ -280,7 +280,7 @@ def test_a_method_that_is_not_python(methods):
 
 def test_stale_and_failing_evidence_is_reported(methods):
     from implementations.verification import evidence
-    from implementations.verification.sources import code_hash
+    from implementations.verification.code_hash import code_hash
 
     collection = methods()
     root = collection.root
@@ -305,7 +305,7 @@ def test_stale_and_failing_evidence_is_reported(methods):
 def measured(methods):
     """The collection of `methods` with evidence of both, recorded on their code of now."""
     from implementations.verification import evidence
-    from implementations.verification.sources import code_hash
+    from implementations.verification.code_hash import code_hash
 
     collection = methods()
     root = collection.root

@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from implementations.verification import evidence
-from implementations.verification.sources import code_hash
+from implementations.verification.code_hash import code_hash
 from kb_tools.records.layout import dump, dump_topics
 from kb_tools.records.store import Collection
 from kb_tools.site.build import Report, build

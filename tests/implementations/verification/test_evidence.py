@@ -9,14 +9,14 @@ import torch
 import yaml
 from PIL import Image
 
-from implementations.common.results import Claim, Figure
+from implementations.lab.results import Claim, Figure
 from implementations.verification import evidence
+from implementations.verification.code_hash import code_hash
 from implementations.verification.evidence import EvidenceError
-from implementations.verification.sources import code_hash
 
 DEMO = """
 import torch
-from implementations.common.results import Claim, Figure, Result
+from implementations.lab.results import Claim, Figure, Result
 
 def demo(*, data="dots", device="cpu", seed=0, progress=False):
     claim = Claim("error", "It is small.", value=0.1 + 0.01 * seed, bound=0.2, relation="<=", control=0.5 - 0.1 * seed,
@@ -162,13 +162,13 @@ def test_a_picture_is_exact_when_small_and_at_most_60_kb_when_not():
 
 
 def test_a_demo_is_judged_over_its_seeds(tmp_path, monkeypatch):
-    from implementations.verification import sources
+    from implementations.verification import code_hash
 
     (tmp_path / "toy_demo.py").write_text(DEMO)
     import implementations
 
     monkeypatch.setattr(implementations, "__path__", [*implementations.__path__, str(tmp_path)])
-    monkeypatch.setattr(evidence, "code_hash", lambda module: sources.hash_of({module: tmp_path / f"{module}.py"}))
+    monkeypatch.setattr(evidence, "code_hash", lambda module: code_hash.hash_of({module: tmp_path / f"{module}.py"}))
     got, picture = evidence.judge("toy_demo", seeds=[0, 1], data="rings")
     assert got["device"] == "cpu"
     assert got["data"] == "rings"

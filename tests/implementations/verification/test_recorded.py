@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from implementations.verification import evidence
+from implementations.verification.code_hash import ROOT, code_hash
 from implementations.verification.mutants import REQUIRED
-from implementations.verification.sources import ROOT, code_hash
 
 METHODS = sorted(
     path.stem.replace("_", "-")
@@ -42,7 +42,7 @@ def test_a_bound_lies_four_spreads_from_the_honest_value_and_every_control_beyon
 
 def test_the_two_sample_test_was_measured_on_its_present_code_and_keeps_to_its_level():
     recorded = yaml.safe_load(evidence.path_of("two-sample").read_text())
-    assert recorded["code"] == code_hash("verification.planted"), "run `make two-sample`"
+    assert recorded["code"] == code_hash("verification.error_rates"), "run `make two-sample`"
     null = recorded["false_alarms"]
     assert null["runs"] >= 200
     assert null["low"] <= recorded["level"] <= null["high"]

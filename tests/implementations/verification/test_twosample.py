@@ -8,7 +8,7 @@ import torch
 from scipy.stats import binomtest, energy_distance
 
 from implementations.common.noise import Noise
-from implementations.verification import planted, twosample
+from implementations.verification import error_rates, twosample
 from implementations.verification.twosample import energy_test, false_alarms, power
 
 
@@ -88,7 +88,7 @@ def test_no_runs_have_no_rate():
 
 
 def test_planted_samplers_differ_from_the_right_one_as_named():
-    bugs, rows = planted.bugs(), 2000
+    bugs, rows = error_rates.bugs(), 2000
     share = {
         name: (bugs[name](rows, Noise(0))[:, 0] > 0.5).double().mean().item()
         for name in ("none: the sampler as it is", "modes as frequent as each other", "20 % of the rare mode lost")
@@ -102,7 +102,7 @@ def test_planted_samplers_differ_from_the_right_one_as_named():
 
 def test_the_table_counts_the_runs_it_was_asked_for():
     names = ["20 % of the rare mode lost", "rare mode lost"]
-    null, caught = planted.measure(null_runs=4, runs=1, names=names)
+    null, caught = error_rates.measure(null_runs=4, runs=1, names=names)
     assert null.runs == 4
     assert sorted(caught) == names
     assert caught["rare mode lost"].rejected == 1

@@ -6,8 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from implementations.common import checkpoint, cli
-from implementations.common.results import Claim, Figure, Result
+from implementations.lab import checkpoint
+from implementations.lab import command as cli
+from implementations.lab.results import Claim, Figure, Result
 
 CALLS = []
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from implementations.common import checkpoint
-from implementations.common.data import Dataset
 from implementations.common.noise import Noise
-from implementations.common.training import _Order, train
+from implementations.lab import checkpoint
+from implementations.lab.data import Dataset
+from implementations.lab.training import _Order, train
 
 
 def numbers(n: int = 10) -> Dataset:
@@ -216,8 +216,8 @@ def test_two_processes_follow_the_curve_of_one(tmp_path):
             import json, os, sys
             import torch
             from torch import nn
-            from implementations.common.data import Dataset
-            from implementations.common.training import train
+            from implementations.lab.data import Dataset
+            from implementations.lab.training import train
 
             x = torch.arange(10.0)[:, None]
             data = Dataset("numbers", x, x[:, 0].long(), x[:0], None, None, (0.0, 10.0))

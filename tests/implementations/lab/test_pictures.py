@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from implementations.common import pictures
+from implementations.lab import pictures
 
 
 def near(pixel: torch.Tensor, colour) -> bool:

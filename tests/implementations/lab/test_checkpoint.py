@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from implementations.common import checkpoint
-from implementations.common.checkpoint import CheckpointError
+from implementations.lab import checkpoint
+from implementations.lab.checkpoint import CheckpointError
 
 
 def test_round_trip_keeps_tensors_and_metadata(tmp_path):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from implementations.verification.sources import closure, code_hash, essence, locate
+from implementations.verification.code_hash import closure, code_hash, essence, locate
 
 FILES = {
     "__init__.py": "",

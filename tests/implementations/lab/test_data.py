@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from implementations.common import data
-from implementations.common.data import DataError, load
+from implementations.lab import data
+from implementations.lab.data import DataError, load
 
 EMBEDDED = {"digits": (1, 8, 8), "swiss-roll": (2,), "moons": (2,), "mixture": (2,), "heartbeat": (20,)}
 

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_type_hints
 
-from implementations.common import checkpoint, data, pictures
-from implementations.common.results import Claim, Result
-from implementations.common.threads import suited_to
+from implementations.lab import checkpoint, data, pictures
+from implementations.lab.results import Claim, Result
+from implementations.lab.threads import suited_to
 
 HELP = {
     "data": f"what to train on: {', '.join(data.NAMES)}, as far as the method takes them; the last three are read "
@@ -94,7 +94,7 @@ def save(result: Result, slug: str, out: Path, *, device: str, steps: int | None
 
     The summary comes last: where it lies, the rest is complete.
     """
-    from implementations.verification.sources import code_hash
+    from implementations.verification.code_hash import code_hash
 
     method = slug.replace("-", "_")
     facts = {"method": slug, "code": code_hash(method), "data": result.data, "seed": result.seed, "steps": steps}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from implementations.common.data import EMBEDDED
+from implementations.lab.data import EMBEDDED
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What the two-sample test sees and what it does not: its power on an ancestral sampler with one thing wrong.
 
-    python -m implementations.verification.planted    # or make two-sample: a minute, kept as evidence
+    python -m implementations.verification.error_rates    # or make two-sample: a minute, kept as evidence
 
 The model is the exact one of a two-mode mixture, so the sampler is right up to its T = 100 steps, and every bug is
 planted from outside, through what the sampler is given: `ddpm.sample` itself stays as it is.
@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from implementations import ddpm
-from implementations.common.checkpoint import write_atomically
 from implementations.common.noise import Noise
 from implementations.dpm import GaussianDiffusion
+from implementations.lab.checkpoint import write_atomically
 from implementations.verification import evidence
+from implementations.verification.code_hash import code_hash
 from implementations.verification.oracles import GaussianMixture, two_modes
-from implementations.verification.sources import code_hash
 from implementations.verification.twosample import Rate, energy_test, false_alarms, power
 
 T, ROWS, RUNS, NULL_RUNS, LEVEL, PERMUTATIONS = 100, 500, 40, 400, 0.05, 199
@@ -144,7 +144,7 @@ def record() -> None:
     table = {
         "test": "energy distance, permutation p-value",
         "recorded": datetime.now(UTC).date().isoformat(),
-        "code": code_hash("verification.planted"),
+        "code": code_hash("verification.error_rates"),
         "level": LEVEL,
         "permutations": PERMUTATIONS,
         "rows": [ROWS, ROWS],

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from implementations.common import checkpoint
-from implementations.common.data import Dataset
 from implementations.common.noise import Noise
+from implementations.lab import checkpoint
+from implementations.lab.data import Dataset
 
 Batch = tuple[Tensor, Tensor | None]
 Loss = Callable[[nn.Module, Batch, Noise], Tensor]

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from implementations.verification import order
+from implementations.verification import solver_order
 
 ONE = torch.ones(3, dtype=torch.float64)
 
@@ -29,7 +29,7 @@ METHODS = {
 @pytest.mark.parametrize("name", METHODS)
 def test_slopes_are_the_orders_of_the_taylor_methods(name):
     solve, p = METHODS[name]
-    found = order.measure(solve, ONE * math.exp(-1), [16, 32, 64, 128])
+    found = solver_order.measure(solve, ONE * math.exp(-1), [16, 32, 64, 128])
     # The next term is of relative size c/n with c < 1 for these methods, so the slope is off by less than 1/16.
     found.require(p - 1 / 16, p + 1 / 16)
     assert found.error_bar < 0.02
@@ -37,7 +37,7 @@ def test_slopes_are_the_orders_of_the_taylor_methods(name):
 
 
 def test_a_broken_second_slope_is_not_of_second_order():
-    broken = order.measure(decay(lambda h: 1 - h + 0.45 * h**2), ONE * math.exp(-1), [16, 32, 64, 128])
+    broken = solver_order.measure(decay(lambda h: 1 - h + 0.45 * h**2), ONE * math.exp(-1), [16, 32, 64, 128])
     broken.require(0.9, 1.1)
     with pytest.raises(AssertionError, match=r"order 0\.9.* is not in 1\.9\.\.2\.1; error by steps: 16: "):
         broken.require(1.9, 2.1)
@@ -45,7 +45,7 @@ def test_a_broken_second_slope_is_not_of_second_order():
 
 def test_the_line_and_its_error_bar_are_those_of_least_squares():
     errors = dict(zip([2, 4, 8], [2.0, 1.0, 0.25], strict=True))
-    found = order.measure(lambda n: ONE * errors[n], torch.zeros(3, dtype=torch.float64), [2, 4, 8])
+    found = solver_order.measure(lambda n: ONE * errors[n], torch.zeros(3, dtype=torch.float64), [2, 4, 8])
     # In units of log 2: y = (-1, 0, 2) over x = (1, 2, 3): slope 3/2, residuals (1/6, -1/3, 1/6), se sqrt((1/6)/1/2).
     assert found.slope == pytest.approx(1.5)
     assert found.error_bar == pytest.approx((1 / 6 / 2) ** 0.5)
@@ -63,4 +63,4 @@ def test_the_line_and_its_error_bar_are_those_of_least_squares():
 )
 def test_what_has_no_order_is_refused(solve, steps, words):
     with pytest.raises(ValueError, match=words):
-        order.measure(solve, ONE, steps)
+        solver_order.measure(solve, ONE, steps)

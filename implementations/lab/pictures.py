@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from implementations.common.checkpoint import write_atomically
+from implementations.lab.checkpoint import write_atomically
 
 PAPER = (0.984, 0.980, 0.969)
 INK = (0.16, 0.17, 0.22)

@@ -46,8 +46,8 @@ import pytest
 import torch
 import yaml
 
-from implementations.verification import evidence
 from implementations.verification.code_hash import PACKAGE, ROOT, closure, code_hash, hash_of, locate
+from implementations.verification.evidence import store
 from implementations.verification.mutations import mutants
 
 REQUIRED = 0.95
@@ -419,10 +419,10 @@ def record(row: dict[str, Any], root: Path = ROOT) -> Path:
     """Put a method's row into implementations/evidence/mutants.yaml, in place of its earlier one."""
     from implementations.lab.checkpoint import write_atomically
 
-    path = evidence.path_of("mutants", root)
+    path = store.path_of("mutants", root)
     table = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {"methods": []}
     rows = [old for old in table["methods"] if old["method"] != row["method"]] + [row]
-    write_atomically(path, evidence.dump({"methods": sorted(rows, key=lambda r: r["method"])}).encode())
+    write_atomically(path, store.dump({"methods": sorted(rows, key=lambda r: r["method"])}).encode())
     return path
 
 

@@ -1,0 +1,49 @@
+"""Networks and data in the sizes that several demos take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from implementations.lab.data import Dataset, load
+from implementations.lab.demo import Run, once
+from implementations.lab.training import Batch
+from implementations.unet import UNet
+
+
+@once
+def dataset(run: Run) -> Dataset:
+    """The data set of a run."""
+    return load(run.data)
+
+
+@once
+def unit_images(run: Run) -> Dataset:
+    """Its images, moved from their own range to [0, 1], on the run's device."""
+    images = dataset(run)
+    low, high = images.range
+    x, x_test = ((v - low) / (high - low) for v in (images.x, images.x_test))
+    return replace(images, x=x, x_test=x_test, range=(0.0, 1.0)).to(run.device)
+
+
+def unet_sizes(images: Dataset) -> dict[str, Any]:
+    """Options of a U-Net that learns images of this size in seconds (8 x 8) or minutes (up to 32 x 32)."""
+    if min(images.shape[1:]) > 16:
+        return {"width": 32, "multipliers": (1, 2, 2), "attention": (2,)}
+    return {"width": 16, "multipliers": (1, 2), "attention": (1,)}
+
+
+def unet(images: Dataset, outputs: int = 1) -> UNet:
+    """A U-Net in these sizes.  outputs: images it returns for each that it is given, side by side as channels."""
+    channels = images.shape[0]
+    return UNet(channels, outputs * channels, **unet_sizes(images))
+
+
+def labelled(batch: Batch) -> tuple[Tensor, Tensor]:
+    """The batch of a data set that has classes."""
+    x_0, y = batch
+    if y is None:
+        raise ValueError("a batch has no labels")
+    return x_0, y

@@ -1,0 +1,27 @@
+"""Small things that the tests of many methods take: a network that depends on all it is given, exact data, types."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from implementations.common.rows import per_row
+from implementations.dpm import GaussianDiffusion
+from implementations.verification.oracles import Gaussian
+
+F64 = torch.float64
+
+
+def lively(x: Tensor, t: Tensor) -> Tensor:
+    """A network that depends on x and on t, neither affinely."""
+    return torch.sin(1.3 * x + 0.05 * per_row(t, x)) + 0.2 * x
+
+
+def rough(T: int) -> GaussianDiffusion:
+    """A process whose steps are coarse and uneven, so that no two coefficients agree by accident."""
+    return GaussianDiffusion(torch.linspace(0.01, 0.35, T, dtype=F64) ** 1.3)
+
+
+def scalar_gaussian(m: float, s: float) -> Gaussian:
+    """N(m, s^2) on the line."""
+    return Gaussian(torch.tensor([m], dtype=F64), torch.tensor([[s * s]], dtype=F64))

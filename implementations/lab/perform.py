@@ -69,7 +69,7 @@ def perform(slug: str, demo: Demo, run: Run, only: Collection[str] = ()) -> Resu
         weights,
         network_evaluations=evaluations if isinstance(evaluations, int) else evaluations(run),
         parameters=sum(p.numel() for trained in networks.values() for p in trained.model.parameters()),
-        losses=next(iter(networks.values())).losses,
+        losses=next((trained.losses for trained in networks.values()), []),
         bases=run.bases,
         seconds=time.perf_counter() - started,
     )

@@ -260,14 +260,14 @@ def _method(root: Path, record: Record, module: str, out: Path, signature: str, 
 
 def _evidence(root: Path, slug: str, module: str, problems: list[str]) -> tuple[list[Mapping[str, Any]], str, bool]:
     """Entries of the evidence, the digest of the code as it is, and whether it was recorded on other code."""
-    from implementations.verification import evidence
-    from implementations.verification.code_hash import code_hash
+    from implementations.verification.code_hash import code_hash, demo_of
+    from implementations.verification.evidence import store
 
     try:
-        document, code = evidence.read(slug, root), code_hash(module, root)
+        document, code = store.read(slug, root), code_hash(demo_of(slug), root)
         entries = document["entries"] if document else []
         return entries, code, any(entry["code"] != code for entry in entries)
-    except evidence.EvidenceError as error:
+    except store.EvidenceError as error:
         problems.append(f"{slug}: {error}")
         return [], "", False
 

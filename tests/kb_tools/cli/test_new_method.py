@@ -79,8 +79,9 @@ def test_a_dry_run_shows_it_and_writes_nothing(collection, kb):
     ]
 
 
-def test_what_cannot_have_a_method_is_told_why(collection, kb, make, record):
+def test_what_cannot_have_a_method_is_told_why(collection, kb):
     assert kb(collection, "new-method", "blog-post").code == 2
     missing = kb(collection, "new-method", "nothing-like-it-at-all")
     assert (missing.code, "--slug nothing-like-it-at-all" in missing.err) == (3, True)
-    assert kb(make(record("a")), "new-method", "a").code == 2
+    (collection.root / "implementations" / "demos").rmdir()
+    assert kb(collection, "new-method", "new-idea").code == 2

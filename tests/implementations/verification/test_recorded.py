@@ -5,7 +5,7 @@ import yaml
 
 from implementations.verification import evidence
 from implementations.verification.code_hash import ROOT, code_hash
-from implementations.verification.mutants import REQUIRED
+from implementations.verification.mutants.report import REQUIRED
 
 METHODS = sorted(
     path.stem.replace("_", "-")

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from implementations.verification.mutations import mutants
+from implementations.verification.mutants.edits import mutants
 
 
 def changes(source: str, outside=frozenset()) -> list[str]:

@@ -36,7 +36,8 @@ import pytest
 import torch
 
 from implementations.verification.code_hash import PACKAGE, ROOT
-from implementations.verification.mutants.plan import MutantError, Plan, plan
+from implementations.verification.mutants.modules import MutantError
+from implementations.verification.mutants.plan import Plan, plan
 
 
 @dataclass(frozen=True)

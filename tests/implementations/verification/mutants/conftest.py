@@ -21,10 +21,6 @@ def count(n):
     while m > n - n:
         m -= 1
     return m
-
-
-def demo():
-    return 1 + 1
 """
 TESTS = """
 import time
@@ -70,14 +66,10 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture
-def steering(project):
-    """Write a steering file of the project for one test."""
-    folder, written = project / "tests" / "implementations", []
+def bugs(project):
+    """Write the project's file of bugs for one test."""
+    path = project / "tests" / "implementations" / "bugs" / "toy.yaml"
+    path.parent.mkdir(exist_ok=True)
 
-    def write(name: str, text: str) -> None:
-        written.append(folder / name)
-        written[-1].write_text(text)
-
-    yield write
-    for path in written:
-        path.unlink()
+    yield path.write_text
+    path.unlink(missing_ok=True)

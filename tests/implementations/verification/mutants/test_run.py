@@ -62,10 +62,6 @@ def test_a_mutant_that_never_ends_is_ended(found):
     assert found["count: m -= 1 -> m += 1"] == "time limit"
 
 
-def test_the_demo_is_left_alone(found):
-    assert not [name for name in found if name.startswith("demo")]
-
-
 def test_a_run_cut_short_goes_on_where_it_was_and_starts_anew_when_a_test_changes(project):
     job = plan("toy", project)
     state = run._state(job, project)
@@ -99,3 +95,30 @@ def test_tests_that_change_during_a_run_make_its_outcomes_void(project):
     test.write_text(before)
     run.unchanged(job, project)
     assert run._kept(job, project)[0]["key"] != job.key, "nothing is taken from that run, though the text is back"
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("tests/implementations/bugs/toy.yaml", "pitfalls:\n- {name: p, replace: 'x / 2', by: x}\n"),
+        ("tests/implementations/helper.py", "X = 1\n"),
+        ("tests/implementations/conftest.py", "X = 1\n"),
+        ("tests/implementations/test_toy_more.py", "def test_more():\n    pass\n"),
+    ],
+)
+def test_whatever_an_outcome_depends_on_is_part_of_the_key(project, file, text):
+    before, path = plan("toy", project).key, project / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    after = plan("toy", project).key
+    path.write_text(text.replace("x}", "x + 1}").replace("1\n", "2\n").replace("pass", "assert True"))
+    third = plan("toy", project).key
+    path.unlink()
+    assert len({before, after, third}) == 3
+    assert plan("toy", project).key == before
+
+
+def test_what_no_outcome_depends_on_is_not_part_of_the_key(project, bugs):
+    before = plan("toy", project).key
+    bugs("equivalents:\n- {mutant: 'count: m -= 1 -> m += 1', reason: r}\n")
+    assert plan("toy", project).key == before

@@ -29,6 +29,7 @@ _READERS = (
     _HERE.with_name("layers.py"),
     _PROOFS / "evidence" / "store.py",
     _PROOFS / "code_hash.py",
+    _PROOFS / "mutants" / "modules.py",
     _PROOFS / "mutants" / "recorded.py",
 )
 

@@ -64,6 +64,11 @@ class Method:
         return self.source.module
 
     @property
+    def slug(self) -> str:
+        """What its files are called that are not code."""
+        return self.name.replace("_", "-")
+
+    @property
     def headline(self) -> str:
         """What the module's docstring says under its title and the line that names the paper."""
         paragraphs = self.source.docstring.split("\n\n")

@@ -33,6 +33,7 @@ LONG_WAY = 14  # papers before a goal that the page of goals names
 HALF_PAGE_GLYPHS = 38
 HALF_PAGE_COLUMNS = 84
 MANY_SD = 99
+IN_GROUP = {"common": "What no paper owns", "verification": "What verifies"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,48 @@ class ShownEquation:
     mathml: Markup | None
     excerpts: list[Excerpt]
     wide: bool
+
+
+@dataclass(frozen=True)
+class PlantedRow:
+    """What was counted of the bugs planted in one module.  stale: on other code than there is now."""
+
+    anchor: str
+    name: str
+    row: Mapping[str, Any]
+    stale: bool
+
+    @property
+    def judged(self) -> int:
+        return self.row["killed"] + self.row["survived"]
+
+    @property
+    def seen(self) -> int:
+        """Of the well-known mistakes listed for it, those that a test sees."""
+        return sum(pitfall["killed_by"] != "nothing" for pitfall in self.row["pitfalls"])
+
+
+@dataclass(frozen=True)
+class PlantedGroup:
+    """Modules that are counted together."""
+
+    title: str
+    rows: list[PlantedRow]
+
+    def total(self, count: str) -> int:
+        return sum(one.row[count] for one in self.rows)
+
+    @property
+    def judged(self) -> int:
+        return sum(one.judged for one in self.rows)
+
+    @property
+    def seen(self) -> int:
+        return sum(one.seen for one in self.rows)
+
+    @property
+    def pitfalls(self) -> int:
+        return sum(len(one.row["pitfalls"]) for one in self.rows)
 
 
 @dataclass(frozen=True)
@@ -281,10 +324,22 @@ def _code(k: Knowledge, method: Method) -> _Page:
     return _Page(f"code/{method.record.id}", source.path, "code.html", context, method.headline)
 
 
-def _planted(k: Knowledge) -> list[tuple[Method, Mapping[str, Any], bool]]:
-    """Method, its row of planted bugs, and whether that was measured on other code than there is now."""
-    rows = [(m, k.proofs.mutants[m.name]) for m in _in_order(k) if m.name in k.proofs.mutants]
-    return [(m, row, row.get("code") != m.code) for m, row in rows]
+def _planted(k: Knowledge) -> list[PlantedGroup]:
+    """Groups of modules of which planted bugs were counted: methods in reading order, others by name."""
+    planted = k.proofs.planted
+    methods = [(m, planted["methods"][m.slug]) for m in _in_order(k) if m.slug in planted["methods"]]
+    groups = [
+        PlantedGroup(
+            "Methods", [PlantedRow(m.record.id, name_of(m.record), row, row["code"] != m.code) for m, row in methods]
+        )
+    ]
+    for group in ("common", "verification"):
+        rows = [
+            PlantedRow(slug.replace(".", "-"), row["module"], row, row["code"] != k.proofs.codes[slug])
+            for slug, row in planted[group].items()
+        ]
+        groups.append(PlantedGroup(IN_GROUP[group], rows))
+    return [group for group in groups if group.rows]
 
 
 def _address(name: str) -> str:

@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from implementations.lab import data
-from implementations.lab.data import files
-from implementations.lab.data import DataError, load
+from implementations.lab.data import DataError, files, load
 
 EMBEDDED = {"digits": (1, 8, 8), "swiss-roll": (2,), "moons": (2,), "mixture": (2,), "heartbeat": (20,)}
 

@@ -124,11 +124,11 @@ class Mutant:
         return ast.fix_missing_locations(changed)
 
 
-def mutants(tree: ast.Module, outside: frozenset[str] = frozenset()) -> list[Mutant]:
-    """Every mutant of a module, in the order of the file.  outside: functions (qualified names) to leave alone."""
+def mutants(tree: ast.Module) -> list[Mutant]:
+    """Every mutant of a module, in the order of the file."""
     seen: Counter[str] = Counter()
     found = []
-    for path, node, function, statement in _walk(tree, (), "", tree, outside):
+    for path, node, function, statement in _walk(tree, (), "", tree):
         for replacement in _variants(node):
             if ast.dump(replacement) == ast.dump(node):
                 continue
@@ -142,16 +142,12 @@ def mutants(tree: ast.Module, outside: frozenset[str] = frozenset()) -> list[Mut
     return found
 
 
-def _walk(
-    node: ast.AST, path: Path, function: str, statement: ast.AST, outside: frozenset[str]
-) -> Iterator[tuple[Path, ast.AST, str, ast.AST]]:
+def _walk(node: ast.AST, path: Path, function: str, statement: ast.AST) -> Iterator[tuple[Path, ast.AST, str, ast.AST]]:
     """Each node that may be mutated, with its path from the root, the function and the statement it stands in."""
     if _untouched(node):
         return
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         function = f"{function}.{node.name}" if function else node.name
-        if function in outside:
-            return
     if isinstance(node, ast.stmt):
         statement = node
     yield path, node, function, statement
@@ -160,7 +156,7 @@ def _walk(
             continue
         for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
             if isinstance(child, ast.AST):
-                yield from _walk(child, (*path, (field, index)), function, statement, outside)
+                yield from _walk(child, (*path, (field, index)), function, statement)
 
 
 def _untouched(node: ast.AST) -> bool:

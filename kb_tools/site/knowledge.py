@@ -51,6 +51,7 @@ class Method:
 
     record: Record
     source: MethodSource
+    demo: MethodSource | None
     entries: list[Mapping[str, Any]]
     code: str
     stale: bool
@@ -260,7 +261,19 @@ def _method(root: Path, record: Record, module: str, out: Path, signature: str, 
     samples = [s for entry in entries for s in _samples(folder, entry, mine)]
     fresh = _fresh(out / "runs" / name, name, mine)
     problems += mine
-    return Method(record, source, entries, code, stale, samples, fresh, signature, tuple(mine))
+    return Method(
+        record, source, _demo(root, module, out, mine), entries, code, stale, samples, fresh, signature, tuple(mine)
+    )
+
+
+def _demo(root: Path, module: str, out: Path, problems: list[str]) -> MethodSource | None:
+    try:
+        return MethodSource.read(root, f"demos/{module}", out / "cache" / "code")
+    except FileNotFoundError:
+        return None
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        problems.append(f"{module}: its demo cannot be shown: {error}")
+        return None
 
 
 def _evidence(root: Path, slug: str, module: str, problems: list[str]) -> tuple[list[Mapping[str, Any]], str, bool]:
@@ -272,7 +285,7 @@ def _evidence(root: Path, slug: str, module: str, problems: list[str]) -> tuple[
         document, code = store.read(slug, root), code_hash(demo_of(slug), root)
         entries = document["entries"] if document else []
         return entries, code, any(entry["code"] != code for entry in entries)
-    except store.EvidenceError as error:
+    except (store.EvidenceError, OSError) as error:
         problems.append(f"{slug}: {error}")
         return [], "", False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby
@@ -22,7 +22,7 @@ from kb_tools.site.knowledge import Knowledge, Method, Sample, name_of
 from kb_tools.site.markup import page, prose, sentences, text
 from kb_tools.site.maths import MathError, mathml
 from kb_tools.site.proofs import figure
-from kb_tools.site.source import Excerpt, line_html
+from kb_tools.site.source import Excerpt, MethodSource, line_html
 from kb_tools.site.writing import Memo, read_tree
 
 WORTH = {1: "skim it", 2: "read it", 3: "read and implement it"}
@@ -154,7 +154,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         _Page("resources", "Resources", "resources.html", {"kinds": _kinds(k)}),
         *(_paper(k, record, near.get(record.id), address) for record in k.papers.values()),
         *(_topic(k, i) for i in k.topics),
-        *(_code(k, method) for method in k.methods.values()),
+        *(page for method in k.methods.values() for page in _code(k, method)),
     ]
     around = _around(k, hand, shown)
     for made in pages:
@@ -310,32 +310,39 @@ def _topic(k: Knowledge, i: str) -> _Page:
     return _Page(f"topics/{i}", topic.title, "topic.html", context, topic.summary.split("\n")[0])
 
 
-def _code(k: Knowledge, method: Method) -> _Page:
-    source = method.source
+def _code(k: Knowledge, method: Method) -> Iterator[_Page]:
+    """The page of a method's file, and that of its demo."""
+    address = f"code/{method.record.id}"
+    yield _listing(k, method, method.source, address, demo=False)
+    if method.demo:
+        yield _listing(k, method, method.demo, f"{address}/demo", demo=True)
+
+
+def _listing(k: Knowledge, method: Method, source: MethodSource, address: str, *, demo: bool) -> _Page:
     marked = {line for lines in source.equations.values() for line in lines}
     rows = (line_html(n, line, n in marked, anchor=True) for n, line in enumerate(source.lines, 1))
     by_module = {m.name: m.record for m in k.methods.values()}
     context = {
         "r": method.record,
         "method": method,
+        "source": source,
+        "demo": demo,
         "body": Markup("\n").join(rows),
         "lineage": [by_module[name] for name in dict.fromkeys(source.imports) if name in by_module],
     }
-    return _Page(f"code/{method.record.id}", source.path, "code.html", context, method.headline)
+    return _Page(address, source.path, "code.html", context, method.headline)
 
 
 def _planted(k: Knowledge) -> list[PlantedGroup]:
     """Groups of modules of which planted bugs were counted: methods in reading order, others by name."""
     planted = k.proofs.planted
+    codes = k.proofs.codes
     methods = [(m, planted["methods"][m.slug]) for m in _in_order(k) if m.slug in planted["methods"]]
-    groups = [
-        PlantedGroup(
-            "Methods", [PlantedRow(m.record.id, name_of(m.record), row, row["code"] != m.code) for m, row in methods]
-        )
-    ]
+    rows = [PlantedRow(m.record.id, name_of(m.record), row, row["code"] != codes[m.slug]) for m, row in methods]
+    groups = [PlantedGroup("Methods", rows)]
     for group in ("common", "verification"):
         rows = [
-            PlantedRow(slug.replace(".", "-"), row["module"], row, row["code"] != k.proofs.codes[slug])
+            PlantedRow(slug.replace(".", "-"), row["module"], row, row["code"] != codes[slug])
             for slug, row in planted[group].items()
         ]
         groups.append(PlantedGroup(IN_GROUP[group], rows))

@@ -46,7 +46,7 @@ class Benchmark:
 class Proofs:
     """planted: group -> slug -> what was counted of the bugs planted in that module.
 
-    codes: the same slugs, but for methods -> hash of the module's code as it is.  two_sample: the record of that test,
+    codes: the same slugs -> hash of the module's code as it is.  two_sample: the record of that test,
     or nothing.
     """
 
@@ -66,7 +66,7 @@ def read_proofs(root: Path, problems: list[str]) -> Proofs:
     benchmarks = [_benchmark(path.stem, _mapping(path, problems)) for path in results]
     return Proofs(
         planted,
-        {slug: _code(row["module"], root) for group in GROUPS[1:] for slug, row in planted[group].items()},
+        {slug: _code(row["module"], root) for group in GROUPS for slug, row in planted[group].items()},
         _mapping(evidence / "two-sample.yaml", problems),
         [benchmark for benchmark in benchmarks if benchmark.tables],
     )

@@ -23,6 +23,7 @@ RELOAD = b"""new EventSource("/_kb/builds").addEventListener("built", () => loca
 WATCHED = (
     ("papers", "*.yaml"),
     ("implementations", "*.py"),
+    ("implementations/demos", "*.py"),
     ("implementations/evidence", "*"),
     ("site", "*"),
     ("benchmarks/results", "*.yaml"),

@@ -124,6 +124,8 @@ def write_collection(root: Path, records: list[dict[str, Any]], topics: dict[str
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     (folder / "ring.py").write_text(RING_CODE)
+    (folder / "demos").mkdir()
+    (folder / "demos" / "ring.py").write_text("from implementations.ring import step\n\nSTEP = step(2, 0.5)\n")
     (folder / "evidence").mkdir()
     Image.new("RGB", (64, 32), "teal").save(folder / "evidence" / "ring.webp")
     claim = {
@@ -132,7 +134,8 @@ def write_collection(root: Path, records: list[dict[str, Any]], topics: dict[str
         "holds": True,
     }  # fmt: skip
     entry = {
-        "device": "cpu", "recorded": "2026-11-21", "code": code_hash("ring", root), "versions": {"torch": "2.13.0"},
+        "device": "cpu", "recorded": "2026-11-21", "code": code_hash("demos.ring", root),
+        "versions": {"torch": "2.13.0"},
         "data": "digits", "seeds": [0, 1], "seconds": 1.5, "parameters": 1234, "network_evaluations": 10,
         "claims": [claim], "figures": [{"file": "ring.webp", "alt": "A ring " + SPITE, "width": 64, "height": 32}],
     }  # fmt: skip

@@ -111,6 +111,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
     """
     files = {f"assets/{name}": data for name, data in read_tree(hand / "assets").items()}
     files |= read_tree(hand / "pages")
+    files["contribute.md"] = contributing(k.root)
     files["assets/img/diffusion.svg"] = diffusion_svg().encode()
     shown = _samples(k, files)
     env.globals.update(
@@ -165,6 +166,13 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
     files["assets/img/card.png"] = card_png(len(k.papers), len(k.methods))
     files |= data.files(k, address, [_address(made.name) for made in pages], memo)
     return files
+
+
+def contributing(root: Path) -> bytes:
+    """The collection's own CONTRIBUTING.md as a page, so that there is one text on how to contribute, not two."""
+    path = root / "CONTRIBUTING.md"
+    said = path.read_bytes() if path.is_file() else b"# Contribute\n\nThis collection does not say how.\n"
+    return b"---\ntitle: Contribute\n---\n\n" + said
 
 
 def _around(k: Knowledge, hand: Path, shown: Mapping[Path, ShownSample]) -> list[object]:

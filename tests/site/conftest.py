@@ -118,7 +118,8 @@ def write_collection(root: Path, records: list[dict[str, Any]], topics: dict[str
     collection = Collection(root)
     for data in records:
         collection.path_of(data["id"], data["kind"]).write_text(dump(data), encoding="utf-8")
-    shutil.copy(ROOT / "mkdocs.yml", root)
+    for name in ("mkdocs.yml", "CONTRIBUTING.md"):
+        shutil.copy(ROOT / name, root)
     shutil.copytree(ROOT / "site", root / "site")
     folder = root / "implementations"
     folder.mkdir()

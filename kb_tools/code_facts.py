@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kb_tools.equations import equation_lines
-from kb_tools.layers import PACKAGE, code_lines, files, methods_imported, strangers
+from kb_tools.layers import PACKAGE, code_lines, demos_imported, files, methods_imported, strangers
 
 _HERE = Path(__file__).resolve()
 _PROOFS = _HERE.parents[1] / PACKAGE / "verification"
@@ -38,7 +38,7 @@ class Facts(NamedTuple):
     """One method.
 
     equations: number -> lines of the comments that name it.  imports: other methods, (module of the package, line,
-    column).  lines: of code.  says_why: its docstring has a sentence on why it is long.  broken: (file inside the
+    column).  demos: those of other methods that its demo imports, alike.  lines: of code.  says_why: its docstring has a sentence on why it is long.  broken: (file inside the
     collection, line, why it is not Python), of its own file and of those it uses.  entries: what was measured.  stale:
     why that says nothing about the code of now.  failing: recorded claims that do not hold.  unreadable: why the file
     of evidence cannot be used.  bugs: why the planted bugs were not counted on the code of now, or not enough of them
@@ -47,6 +47,7 @@ class Facts(NamedTuple):
 
     equations: dict[str, list[int]]
     imports: list[list[Any]]
+    demos: list[list[Any]]
     lines: int
     says_why: bool
     broken: list[list[Any]]
@@ -141,7 +142,7 @@ def _derive(root: Path, module: str) -> Facts:
     from implementations.verification.mutants import recorded
 
     path = root / PACKAGE / f"{module}.py"
-    facts = Facts({}, [], 0, False, [], [], None, [], None, [])
+    facts = Facts({}, [], [], 0, False, [], [], None, [], None, [])
     try:
         code = path.read_text(encoding="utf-8")
         tree = ast.parse(code)
@@ -155,6 +156,9 @@ def _derive(root: Path, module: str) -> Facts:
         facts = facts._replace(stale=f"{PACKAGE}/{path.name} cannot be read: {error.strerror}")
     except (SyntaxError, ValueError, tokenize.TokenError) as error:
         facts.broken.append(_broken(error, f"{PACKAGE}/{path.name}"))
+    with suppress(OSError, SyntaxError, ValueError):  # its evidence says that it cannot be read
+        demo = (root / PACKAGE / "demos" / path.name).read_text(encoding="utf-8")
+        facts = facts._replace(demos=list(demos_imported(ast.parse(demo))))
     slug = module.replace("_", "-")
     try:
         facts = facts._replace(

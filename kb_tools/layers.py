@@ -46,8 +46,8 @@ def imports(tree: ast.Module) -> Iterator[tuple[str, int, int]]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module]
-            if node.module == PACKAGE:
-                names = [f"{PACKAGE}.{alias.name}" for alias in node.names]
+            if node.module in (PACKAGE, f"{PACKAGE}.demos"):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
             yield name, node.lineno, node.col_offset + 1
 
@@ -58,6 +58,14 @@ def methods_imported(tree: ast.Module) -> Iterator[list[Any]]:
         parts = name.split(".")
         if parts[0] == PACKAGE and len(parts) > 1 and room_of(tuple(parts[1:])) == "methods":
             yield [parts[1], line, column]
+
+
+def demos_imported(tree: ast.Module) -> Iterator[list[Any]]:
+    """The modules of implementations/demos/ that a file imports: [name, line, column]."""
+    for name, line, column in imports(tree):
+        parts = name.split(".")
+        if parts[:2] == [PACKAGE, "demos"] and len(parts) > 2:
+            yield [parts[2], line, column]
 
 
 def strangers(tree: ast.Module, room: str) -> Iterator[list[Any]]:

@@ -52,6 +52,7 @@ def check_methods(collection: Collection, documents: list[Document]) -> Iterator
         if not any(file == f"{PACKAGE}/{path.name}" for file, _, _ in one.broken):
             yield from _check_equations(path, owner, one.equations)
             yield from _check_imports(path, owner, one.imports, owners)
+        yield from _check_demos(folder / "demos" / path.name, owner, one.demos, owners)
         yield from check_finished(collection.root, module, owner, one)
 
 
@@ -97,6 +98,21 @@ def _check_imports(
                 f"imports {PACKAGE}.{module}, but {document.path.stem} does not build on {other.path.stem}",
                 fix=f"add {other.path.stem} to builds_on of {document.path.stem}, or do without the import",
             )
+
+
+def _check_demos(path: Path, document: Document, demos: list[list], owners: dict[str, Document]) -> Iterator[Problem]:
+    """A demo takes from another method's demo only where its paper builds on that one, directly or not."""
+    by_id = {owner.path.stem: owner for owner in owners.values()}
+    below, queue = {document.path.stem}, [document]
+    for one in queue:
+        fresh = [ident for ident in one.strings("builds_on") if ident not in below]
+        below.update(fresh)
+        queue += [by_id[ident] for ident in fresh if ident in by_id]
+    for module, line, column in demos:
+        other = owners.get(module)
+        if other is not None and other.path.stem not in below:
+            message = f"takes from the demo of {module}, but {document.path.stem} does not build on {other.path.stem}"
+            yield Problem(path, line, column, "lineage", message, fix="move what both need beside the demos")
 
 
 def _at(document: Document, field: str, code: str, message: str, fix: str) -> Problem:

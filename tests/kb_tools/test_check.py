@@ -429,6 +429,18 @@ def test_what_the_rooms_allow(measured):
     assert [p for p in check(measured) if p.code == "rooms"] == []
 
 
+@pytest.mark.parametrize(
+    "line", ["from implementations.demos.second import g", "from implementations.demos import second"]
+)
+def test_a_demo_takes_from_demos_along_the_lineage_alone(measured, line):
+    path = measured.root / "implementations" / "demos" / "first.py"
+    path.write_text(f"{line}\n\nBOUND = 1\n")
+    found = [(p.path, p.line, p.message) for p in check(measured) if p.code == "lineage"]
+    assert found == [(path, 1, "takes from the demo of second, but first does not build on second")]
+    demo = measured.root / "implementations" / "demos" / "second.py"
+    assert not [p for p in check(measured) if p.code == "lineage" and p.path == demo], "second builds on first"
+
+
 def test_a_method_that_grows_long_says_why(measured):
     path = measured.root / "implementations" / "first.py"
     long = "\n".join(f"x{n} = {n}" for n in range(151))

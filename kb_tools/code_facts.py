@@ -38,11 +38,11 @@ class Facts(NamedTuple):
     """One method.
 
     equations: number -> lines of the comments that name it.  imports: other methods, (module of the package, line,
-    column).  demos: those of other methods that its demo imports, alike.  lines: of code.  says_why: its docstring has a sentence on why it is long.  broken: (file inside the
-    collection, line, why it is not Python), of its own file and of those it uses.  entries: what was measured.  stale:
-    why that says nothing about the code of now.  failing: recorded claims that do not hold.  unreadable: why the file
-    of evidence cannot be used.  bugs: why the planted bugs were not counted on the code of now, or not enough of them
-    were seen.
+    column).  demos: those of other methods that its demo imports, alike.  lines: of code.  says_why: its docstring has
+    a sentence on why it is long.  broken: (file inside the collection, line, why it is not Python), of its own file and
+    of those it uses.  entries: what was measured.  stale: why that says nothing about the code of now.  failing:
+    recorded claims that do not hold.  unreadable: why the file of evidence cannot be used.  bugs: why the planted bugs
+    were not counted on the code of now, or not enough of them were seen.
     """
 
     equations: dict[str, list[int]]

@@ -286,7 +286,10 @@ def test_an_equation_named_in_a_string_is_no_anchor(methods):
 )
 def test_an_import_between_methods_is_an_edge_of_builds_on(methods, line):
     collection = methods(METHOD.replace("from implementations.first import f", line), builds_on=None)
-    assert others(collection) == [("second.py", 2, "imports implementations.first, but second does not build on first")]
+    assert others(collection) == [
+        ("second.py", 1, "takes from the demo of first, but second does not build on first"),
+        ("second.py", 2, "imports implementations.first, but second does not build on first"),
+    ]
 
 
 def test_a_method_that_is_not_python(methods):

@@ -11,12 +11,10 @@ are sums over the D entries of a row, as in the paper, and means over rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log, pi
+from math import log
 
 import torch
 from torch import Tensor, nn
-
-from implementations.common.noise import Noise, gaussian
 
 Score = Callable[[Tensor], Tensor]
 LogDensity = Callable[[Tensor], Tensor]
@@ -102,24 +100,3 @@ class Experts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The score, (B, features)."""
         return score_of(self.log_density)(x)
-
-
-@torch.no_grad()
-def draw_experts(vectors: Tensor, n: int, noise: Noise = gaussian) -> Tensor:
-    """Exact draws from `Experts` in the plane, by rejection.  vectors: (filters, 2).  Returns (n, 2), float64.
-
-    log cosh u lies within log 2 of |u|, so q <= const exp(-s |x|), s the least of sum_k |alpha_k w_k . x| on the unit
-    circle, which is at one of its kinks; of that density the angle is uniform and the radius a sum of exponentials.
-    """
-    vectors = vectors.double()
-    model = Experts(vectors)
-    kinks = torch.stack([-vectors[:, 1], vectors[:, 0]], 1) / vectors.norm(dim=1, keepdim=True)
-    slowest = (kinks @ vectors.mT).abs().sum(1).min()
-    kept: list[Tensor] = []
-    while sum(map(len, kept)) < n:
-        u = noise.uniform(vectors.new_empty(n, 4))
-        radius, angle = -(1 - u[:, :2]).log().sum(1) / slowest, 2 * pi * u[:, 2]
-        x = radius[:, None] * torch.stack([angle.cos(), angle.sin()], 1)
-        ceiling = log(2) * vectors.norm(dim=1).sum() - slowest * radius
-        kept.append(x[(1 - u[:, 3]).log() < model.log_density(x) - ceiling])
-    return torch.cat(kept)[:n]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,9 @@ from implementations.lab.data import Dataset, load
 from implementations.lab.demo import Run, once
 from implementations.lab.training import Batch
 from implementations.unet import UNet
+
+TimedModel = Callable[[Tensor, Tensor], Tensor]
+"""A network of x: (B, ...) and t: (B,)."""
 
 
 @once
@@ -41,9 +45,19 @@ def unet(images: Dataset, outputs: int = 1) -> UNet:
     return UNet(channels, outputs * channels, **unet_sizes(images))
 
 
+def timeless(model: TimedModel) -> Callable[[Tensor], Tensor]:
+    """A function of x alone, for one noise level or none, from a network that wants a time too."""
+    return lambda x: model(x, x.new_zeros(len(x)))
+
+
 def labelled(batch: Batch) -> tuple[Tensor, Tensor]:
     """The batch of a data set that has classes."""
     x_0, y = batch
     if y is None:
         raise ValueError("a batch has no labels")
     return x_0, y
+
+
+def relative_error(found: Tensor, true: Tensor) -> float:
+    """Squared error of vectors, summed over all of them, over the square of the true ones.  (B, ...) each."""
+    return ((found - true).square().sum() / true.square().sum()).item()

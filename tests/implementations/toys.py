@@ -5,11 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from implementations.common.noise import Noise
 from implementations.common.rows import per_row
 from implementations.dpm import GaussianDiffusion
 from implementations.verification.oracles import Gaussian
 
 F64 = torch.float64
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    """Standard normal numbers, float64."""
+    return Noise(seed)(torch.empty(shape, dtype=F64))
+
+
+def grid(reach: float, points: int) -> tuple[Tensor, float]:
+    """Points of the plane, so many in each row and column, and the area that each stands for."""
+    line = torch.linspace(-reach, reach, points, dtype=F64)
+    return torch.cartesian_prod(line, line), (2 * reach / (points - 1)) ** 2
 
 
 def lively(x: Tensor, t: Tensor) -> Tensor:

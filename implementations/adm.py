@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from implementations.common.embedding import Condition
 from implementations.common.noise import Noise, gaussian
 from implementations.common.rows import for_all
-from implementations.ddim import GaussianDiffusion, NoiseModel
+from implementations.ddpm import GaussianDiffusion, NoiseModel
 from implementations.unet import Attention, Block, UNet
 
 Law = Callable[[Tensor, int], tuple[Tensor, Tensor]]

@@ -25,7 +25,7 @@ from implementations import ddpm
 from implementations.common.noise import Noise, gaussian
 from implementations.ddpm import GaussianDiffusion, NoiseModel
 
-Conditional = Callable[[Tensor, Tensor, Tensor], Tensor]
+ConditionalNoiseModel = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def drop(y: Tensor, null: int, *, p_uncond: float = 0.1, noise: Noise = gaussian) -> Tensor:
@@ -38,7 +38,7 @@ def drop(y: Tensor, null: int, *, p_uncond: float = 0.1, noise: Noise = gaussian
 
 
 def loss(
-    model: Conditional,
+    model: ConditionalNoiseModel,
     process: GaussianDiffusion,
     x_0: Tensor,
     y: Tensor,
@@ -55,7 +55,7 @@ def loss(
     return ddpm.loss(lambda x, t: model(x, t, c), process, x_0, noise=noise)
 
 
-def guided(model: Conditional, y: Tensor, scale: float, null: int) -> NoiseModel:
+def guided(model: ConditionalNoiseModel, y: Tensor, scale: float, null: int) -> NoiseModel:
     """The noise predicted for classes y: (B,), guided; both predictions in one evaluation of a doubled batch.
 
     scale: 0 unconditional, 1 conditional, the paper's 1 + w.

@@ -6,9 +6,6 @@ Destroy the structure of data by a slow Markov chain; learn the chain that goes 
 Two chains, as in the paper's Table App.1: Gaussian diffusion of real numbers into N(0, I), binomial diffusion of bits
 into independent coins.  Each knows its forward kernel, marginal, posterior and reverse kernel; bound, loss and sampler
 are written once for both.  t counts from 1 to T, and t = 0 is the data.
-
-The paper's Table 1: K is 2.35 bits on a swiss roll, 6.45 above an isotropic Gaussian (its noise and beta_1 are not
-stated, so only the comparison carries over), and -2.414 bits on heartbeats, whose true value is -log2(5) = -2.322.
 """
 
 from __future__ import annotations

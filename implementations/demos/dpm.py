@@ -1,4 +1,8 @@
-"""Learns a swiss roll by Gaussian diffusion and heartbeats by binomial diffusion, and counts bits (section 3.1)."""
+"""Learns a swiss roll by Gaussian diffusion and heartbeats by binomial diffusion, and counts bits (section 3.1).
+
+The paper's Table 1: K is 2.35 bits on a swiss roll, 6.45 above an isotropic Gaussian (its noise and beta_1 are not
+stated, so only the comparison carries over), and -2.414 bits on heartbeats, whose true value is -log2(5) = -2.322.
+"""
 
 from __future__ import annotations
 

@@ -32,9 +32,14 @@ def unit_images(run: Run) -> Dataset:
     return replace(images, x=x, x_test=x_test, range=(0.0, 1.0)).to(run.device)
 
 
+def large(images: Dataset) -> bool:
+    """Whether images are larger than 16 x 16, and want a larger network."""
+    return min(images.shape[1:]) > 16
+
+
 def unet_sizes(images: Dataset) -> dict[str, Any]:
     """Options of a U-Net that learns images of this size in seconds (8 x 8) or minutes (up to 32 x 32)."""
-    if min(images.shape[1:]) > 16:
+    if large(images):
         return {"width": 32, "multipliers": (1, 2, 2), "attention": (2,)}
     return {"width": 16, "multipliers": (1, 2), "attention": (1,)}
 

@@ -1,4 +1,4 @@
-"""Slow tests of implementations/dpm.py: T7 (samples) and T8 (claims), on one run of the demo."""
+"""The kernels that the demo of DPM learns, its controls, and its samples beside the best that could be had."""
 
 from __future__ import annotations
 
@@ -10,30 +10,68 @@ import torch
 from torch import Tensor
 
 from implementations.common.noise import Noise
-from implementations.dpm import BinomialDiffusion, SwissRollKernel, bound, demo, ends, erasing_schedule, sample
+from implementations.demos import dpm as demo
+from implementations.dpm import BinomialDiffusion, GaussianDiffusion, ends, erasing_schedule, sample
 from implementations.lab import data
-from implementations.lab.results import Result
+from implementations.lab.demo import Run
 from implementations.verification.twosample import energy_test, false_alarms
-
-pytestmark = pytest.mark.slow
+from tests.implementations.toys import F64
 
 ROWS = 500
 
 
 @pytest.fixture(scope="module")
-def result() -> Result:
-    return demo(data="swiss-roll")
+def run() -> Run:
+    """One run for all the slow tests, so that each network is trained once."""
+    return demo.DEMO.run()
 
 
-@pytest.fixture(scope="module")
-def beats() -> Result:
-    return demo(data="heartbeat")
+def test_the_control_keeps_the_mean_and_takes_the_tables_variance():
+    process, x = GaussianDiffusion(torch.tensor([0.02, 0.1, 0.25])), torch.tensor([[1.7], [-0.3]], dtype=F64)
+
+    def model(x, t):
+        return torch.cat([x.sin(), x.cos()], dim=1)
+
+    mean, variance = process.reverse(model, x, 3)
+    for table in (process.beta, process.posterior_variance):
+        got_mean, got_variance = process.reverse(demo.fixed_variance(model, process, table), x, 3)
+        torch.testing.assert_close(got_mean, mean)
+        torch.testing.assert_close(got_variance, table[3].expand(2, 1))
+        assert (variance - table[3]).abs().min() > 0.01
 
 
-def test_claims_hold(result, beats):
-    assert len(result.claims) == 2 and len(beats.claims) == 2
-    for claim in result.claims + beats.claims:
-        assert claim.holds, claim
+def test_the_kernel_learns_all_rates_but_the_first():
+    kernel = demo.SwissRollKernel(T=5, beta_1=0.01)
+    process = kernel.process()
+    # a geometric grid from beta_1 to one half: each rate is 50^(1/4) times the one before
+    assert process.beta[1:].tolist() == pytest.approx([0.01 * 50 ** (k / 4) for k in range(5)])
+    process.abar[5].backward()
+    assert kernel.rates.grad.shape == (4,) and (kernel.rates.grad != 0).all()
+    x, t = torch.ones(3, 2), torch.tensor([2, 3, 5])
+    assert kernel(x, t).tolist() == [[0.0] * 4] * 3
+
+    class Told(torch.nn.Module):
+        def forward(self, x, t):
+            return t[:, None] * torch.tensor([1.0, 2.0, 3.0, 4.0])
+
+    kernel.network = Told()
+    z_mu, z_Sigma = kernel(x, t).chunk(2, dim=1)
+    spread = (1 - process.abar[t]).sqrt()
+    for k in (0, 1):
+        torch.testing.assert_close(z_mu[:, k].double(), (k + 1) * t / spread, rtol=1e-6, atol=0)
+        assert z_Sigma[:, k].tolist() == ((k + 3) * t).tolist()
+
+
+def test_the_kernel_has_the_papers_40_steps_and_keeps_its_rates_in_float64():
+    kernel = demo.SwissRollKernel()
+    beta = kernel.process().beta
+    assert len(beta) == 41 and beta[1].item() == pytest.approx(1e-3, rel=1e-12)
+    assert beta[40].item() == pytest.approx(0.5, rel=1e-12)
+    assert [(layer.in_features, layer.out_features) for layer in (kernel.network.inlet, kernel.network.outlet)] == [
+        (2, 64),
+        (64, 4),
+    ]
+    assert len(kernel.network.blocks) == 2
 
 
 # ---- the swiss roll -----------------------------------------------------------------------------------------------
@@ -51,13 +89,13 @@ def roll_log_likelihood() -> float:
     return (near - log(2 * pi * sd**2)).mean().item() / log(2)
 
 
-def test_roll_is_bounded_by_its_own_entropy(result):
+@pytest.mark.slow
+def test_roll_is_bounded_by_its_own_entropy(run):
     """K is below the mean log-density of the data, and within a bit of it; an isotropic Gaussian is 2.7 bits below."""
-    null = -log(2 * pi * e) / log(2)
-    bits = result.claims[0].value + null
-    truth = roll_log_likelihood()
-    assert truth - 1 < bits < truth
-    assert truth - null == pytest.approx(2.7, abs=0.05)
+    bits, truth = demo.roll_bits(run), roll_log_likelihood()
+    assert bits.null == pytest.approx(-log(2 * pi * e) / log(2))
+    assert truth - 1 < bits.learned < truth
+    assert truth - bits.null == pytest.approx(2.7, abs=0.05)
 
 
 def fresh(seed: int) -> Tensor:
@@ -65,22 +103,25 @@ def fresh(seed: int) -> Tensor:
     return data.swiss_roll(ROWS, 100 + seed)[0] / data.load("swiss-roll").x.square().mean().sqrt()
 
 
-def test_roll_samples_pass_a_test_that_was_calibrated(result):
-    alarms = false_alarms(energy_test, lambda run: (fresh(2 * run), fresh(2 * run + 1)), runs=200)
+@pytest.mark.slow
+def test_roll_samples_pass_a_test_that_was_calibrated(run):
+    draws = Noise(0)
+    x_T = draws(torch.empty(4 * ROWS, 2))
+    samples = sample(demo.roll_network(run).model, demo.roll_process(run), x_T, noise=draws)
+    alarms = false_alarms(energy_test, lambda k: (fresh(2 * k), fresh(2 * k + 1)), runs=200)
     # by construction 5 % or less; 4 standard deviations of a binomial over 200 runs above that
     assert alarms.rate <= 0.05 + 4 * (0.05 * 0.95 / 200) ** 0.5
     for k in range(4):
-        assert energy_test(result.samples[k * ROWS : (k + 1) * ROWS], fresh(1000 + k), k) > 0.01
+        assert energy_test(samples[k * ROWS : (k + 1) * ROWS], fresh(1000 + k), k) > 0.01
 
 
-def test_the_same_test_rejects_broken_samplers(result):
+@pytest.mark.slow
+def test_the_same_test_rejects_broken_samplers(run):
     """Each bug is planted from outside, in what the sampler is given.
 
     It cannot see finer ones: a network fed t + 2 passes, here as for DDPM.  The fast tests do.
     """
-    kernel = SwissRollKernel().requires_grad_(False)
-    kernel.load_state_dict(result.model)
-    process = kernel.process()
+    kernel, process = demo.roll_network(run).model, demo.roll_process(run)
     faint, late = copy(process), copy(process)
     faint.draw = lambda law, noise: law[0] + law[1] * noise(law[0])
     late.T = process.T // 2
@@ -124,35 +165,21 @@ def best_possible(T: int, rows: int, every: int) -> float:
     return (ends(process, x_0).mean().item() - total * (T - 1) / len(steps)) / log(2)
 
 
-def test_heartbeat_bound_is_near_the_best_and_no_better(beats):
+@pytest.mark.slow
+def test_heartbeat_bound_is_near_the_best_and_no_better(run):
     """-2.37 bits is the best of 2000 steps (the paper has -2.414); no training could lift 20 steps over the bound."""
-    claim = beats.claims[0]
+    claim = demo.heartbeat_bits(run)
     best, best_of_20 = best_possible(2000, 5000, 20), best_possible(20, 20_000, 1)
     assert best == pytest.approx(-2.37, abs=0.03)
     assert best - 0.45 < claim.value < best + 0.1
     assert claim.control < best_of_20 + 0.1 < claim.bound - 1
 
 
-def test_the_five_heartbeats_are_equally_frequent(beats):
-    known = beats.reference.unique(dim=0)
+@pytest.mark.slow
+def test_the_five_heartbeats_are_equally_frequent(run):
+    known, samples = demo.beats(run).x_test.unique(dim=0), demo.long_chain(run).samples
     assert len(known) == 5
-    counts = (beats.samples[:, None] == known).all(2).sum(0).double()
+    counts = (samples[:, None] == known).all(2).sum(0).double()
     valid = counts.sum()
     # chi-square with 4 degrees of freedom: 23.5 is exceeded once in 10,000
     assert ((counts - valid / 5).square() / (valid / 5)).sum().item() < 23.5
-
-
-def test_bound_and_samples_of_an_untrained_chain_are_the_prior():
-    """With the forward kernel as reverse kernel the chain stays at its prior, and K is L_null less nothing gained."""
-    process = BinomialDiffusion(erasing_schedule(20), 0.2)
-    x_0 = data.load("heartbeat").x_test[:2000]
-
-    def untrained(x: Tensor, t: Tensor) -> Tensor:
-        return torch.zeros_like(x)
-
-    bits = bound(untrained, process, x_0, noise=Noise(0)).mean().item() / log(2)
-    null = -process.prior_entropy(x_0[:1]).item() / log(2)
-    assert bits == pytest.approx(null, abs=0.1)
-    x_T = process.draw(torch.full((4000, 20), 0.2, dtype=torch.float64), Noise(1)).float()
-    ones = sample(untrained, process, x_T, noise=Noise(2)).mean().item()
-    assert ones == pytest.approx(0.2, abs=5 * (0.16 / 80_000) ** 0.5)

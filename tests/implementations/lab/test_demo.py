@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from implementations.lab.demo import Run, once
+from implementations.lab.demo import Demo, Run, once
 
 
 def test_once_knows_a_question_again_however_it_is_put():
@@ -46,3 +46,13 @@ def test_once_keeps_two_functions_apart_and_asks_again_what_failed():
         with pytest.raises(RuntimeError, match="no luck"):
             fails(run)
     assert len(attempts) == 2
+
+
+def test_a_demo_takes_its_own_data_and_refuses_other():
+    demo = Demo(claims=(), figures=(), network=dict, steps=7, data=("digits", "mnist"))
+    assert demo.run() == Run(data="digits", steps=7)
+    assert demo.run(data="mnist", seed=3) == Run(data="mnist", steps=7, seed=3)
+    with pytest.raises(ValueError, match="data must be 'digits' or 'mnist' here, not 'mixture'"):
+        demo.run(data="mixture")
+    with pytest.raises(ValueError, match="steps must be at least 1, not 0"):
+        demo.run(steps=0)

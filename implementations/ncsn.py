@@ -51,7 +51,7 @@ def langevin(
     """T steps of Langevin dynamics at one level, one network evaluation each.  x: (B, ...).  Returns (B, ...)."""
     if not (alpha > 0 and T >= 1):
         raise ValueError(f"Langevin dynamics needs a step size alpha > 0 and T >= 1 steps, not {alpha} and {T}")
-    level = for_all(sigma, x)
+    level = for_all(float(sigma), x)
     for _ in range(T):
         x = x + alpha / 2 * model(x, level) + alpha**0.5 * noise(x)  # Eq. 4
     return x

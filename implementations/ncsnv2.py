@@ -6,8 +6,7 @@ as one point in D dimensions, give rules for the widest level, for the ratio of 
 
 `network(x, t)` gets t = 0 and never learns the level; `model(x, sigma)` is a score, as in NCSN.  The step size counts
 whole, unlike NCSN's: alpha in front of the score, 2 alpha the variance of the noise.
-Technique 5, the moving average of the weights with m = 0.999, is `ema` of the common training loop.  In runs as short
-as the demo's it gains little (held-out loss 0.152 per pixel against 0.156), so nothing is claimed of it.
+Technique 5, the moving average of the weights with m = 0.999, is left to the training: `ema` of `lab.training.train`.
 """
 
 from __future__ import annotations

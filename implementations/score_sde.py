@@ -8,6 +8,9 @@ likelihoods and codes.
 t runs from 0, the data, to 1, the prior; `model(x, t)` with t: (B,) returns the score of x(t).  The kernels are those
 of data in [0, 1] (VE) and [-1, 1] (VP, sub-VP).  Nothing is evaluated below a small t = eps: there VE's noise is
 sigma_min and would jump to 0, and the score of VP grows without bound.
+
+The file is long because the paper is several: three SDEs, four predictors and a corrector, an ODE with its likelihood,
+and scores under conditions.
 """
 
 from __future__ import annotations
@@ -30,7 +33,6 @@ from implementations.ncsn import ScoreModel, objective
 
 Time = float | Tensor
 NoisyFunction = Callable[[Tensor, Tensor], Tensor]
-Labelled = tuple[Tensor, Tensor]
 EPS = 1e-5  # the least t of training and of likelihoods (appendix C)
 
 
@@ -231,14 +233,14 @@ class ScoreNetwork(nn.Module):
 def euler_maruyama(model: ScoreModel, sde: SDE, x: Tensor, t: Time, s: Time, *, noise: Noise = gaussian) -> Tensor:
     """Predictor: a step of the reverse-time SDE from t down to s.  x: (B, ...)."""
     g, h = per_row(sde.diffusion(t), x), per_row(clock(t) - clock(s), x)
-    slope = sde.drift(x, t) - g.square() * model(x, for_all(t, x))  # Eq. 6
+    slope = sde.drift(x, t) - g.square() * model(x, for_all(clock(t), x))  # Eq. 6
     return x - h * slope + h.sqrt() * g * noise(x)
 
 
 def reverse_diffusion(model: ScoreModel, sde: SDE, x: Tensor, t: Time, s: Time, *, noise: Noise = gaussian) -> Tensor:
     """Predictor: the forward step's own discretisation, reversed, from t down to s.  x: (B, ...)."""
     A, G = (per_row(v, x) for v in sde.step(s, t))
-    return (2 - A) * x + G.square() * model(x, for_all(t, x)) + G * noise(x)  # Eq. 46
+    return (2 - A) * x + G.square() * model(x, for_all(clock(t), x)) + G * noise(x)  # Eq. 46
 
 
 def ancestral(model: ScoreModel, sde: SDE, x: Tensor, t: Time, s: Time, *, noise: Noise = gaussian) -> Tensor:
@@ -246,7 +248,7 @@ def ancestral(model: ScoreModel, sde: SDE, x: Tensor, t: Time, s: Time, *, noise
     if not isinstance(sde, VE):
         raise ValueError(f"ancestral steps are for VE; of VP they are ddpm.sample on as_ddpm(...), not {sde}")
     G, sigma_s, sigma_t = (per_row(v, x) for v in (sde.step(s, t)[1], sde.kernel(s)[1], sde.kernel(t)[1]))
-    return x + G.square() * model(x, for_all(t, x)) + sigma_s / sigma_t * G * noise(x)  # Eq. 47
+    return x + G.square() * model(x, for_all(clock(t), x)) + sigma_s / sigma_t * G * noise(x)  # Eq. 47
 
 
 def probability_flow_step(
@@ -254,7 +256,7 @@ def probability_flow_step(
 ) -> Tensor:
     """Predictor: the same for the probability flow ODE (Eq. 43 for VE, 44 for VP).  x: (B, ...); draws nothing."""
     A, G = (per_row(v, x) for v in sde.step(s, t))
-    return (2 - A) * x + G.square() / 2 * model(x, for_all(t, x))  # Eq. 43
+    return (2 - A) * x + G.square() / 2 * model(x, for_all(clock(t), x))  # Eq. 43
 
 
 def langevin(model: ScoreModel, x: Tensor, t: Time, *, r: float = 0.16, noise: Noise = gaussian) -> Tensor:
@@ -263,7 +265,7 @@ def langevin(model: ScoreModel, x: Tensor, t: Time, *, r: float = 0.16, noise: N
     The norms are averaged over the batch, as in the paper, so rows depend on each other through the step's size alone.
     For VP, Algorithm 5 has a factor alpha_i, which the authors' code reads as 1 - beta_i, nearly 1: left to r.
     """
-    g, z = model(x, for_all(t, x)), noise(x)
+    g, z = model(x, for_all(clock(t), x)), noise(x)
     norm_g, norm_z = (v.flatten(1).norm(dim=1).mean() for v in (g, z))
     epsilon = 2 * (r * norm_z / norm_g).square()  # Algorithm 4
     return x + epsilon * g + (2 * epsilon).sqrt() * z
@@ -272,7 +274,7 @@ def langevin(model: ScoreModel, x: Tensor, t: Time, *, r: float = 0.16, noise: N
 def denoise(model: ScoreModel, sde: SDE, x: Tensor, t: Time) -> Tensor:
     """E[x(0) | x(t) = x], by Tweedie's formula.  x: (B, ...)."""
     alpha, sigma = (per_row(v, x) for v in sde.kernel(t))
-    return (x + sigma.square() * model(x, for_all(t, x))) / alpha
+    return (x + sigma.square() * model(x, for_all(clock(t), x))) / alpha
 
 
 def times(sde: SDE, N: int) -> list[float]:
@@ -358,7 +360,12 @@ def imputing(model: ScoreModel, sde: SDE, y: Tensor, known: Tensor, *, noise: No
 
 def probability_flow(model: ScoreModel, sde: SDE) -> Callable[[Tensor, Time], Tensor]:
     """The velocity dx/dt, a function of x: (B, ...) and t, whose flow has the SDE's marginals."""
-    return lambda x, t: sde.drift(x, t) - per_row(sde.diffusion(t), x).square() / 2 * model(x, for_all(t, x))  # Eq. 13
+
+    def velocity(x: Tensor, t: Time) -> Tensor:
+        score = model(x, for_all(clock(t), x))
+        return sde.drift(x, t) - per_row(sde.diffusion(t), x).square() / 2 * score  # Eq. 13
+
+    return velocity
 
 
 def solve(

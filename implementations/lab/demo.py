@@ -7,6 +7,7 @@ set of samples) is a function too, marked `once`.  The last statement is its `DE
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
@@ -59,11 +60,17 @@ class Run:
 
 
 def once(function: Callable[Concatenate[Run, P], T]) -> Callable[Concatenate[Run, P], T]:
-    """The function, which answers from memory when the same run asks it the same again.  Arguments must be hashable."""
+    """The function, which answers from memory when the same run asks it the same again.  Arguments must be hashable.
+
+    An argument that is left to its default and the same one given, by place or by name, are the same question.
+    """
+    parameters = inspect.signature(function)
 
     @wraps(function)
     def remembering(run: Run, *args: P.args, **kwargs: P.kwargs) -> T:
-        question = (function, args, tuple(sorted(kwargs.items())))
+        asked = parameters.bind(run, *args, **kwargs)
+        asked.apply_defaults()
+        question = (function, asked.args[1:], tuple(sorted(asked.kwargs.items())))
         if question not in run._known:
             run._known[question] = function(run, *args, **kwargs)
         return run._known[question]

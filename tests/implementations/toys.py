@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from implementations.common.noise import Noise
 from implementations.common.rows import per_row
@@ -37,3 +37,20 @@ def rough(T: int) -> GaussianDiffusion:
 def scalar_gaussian(m: float, s: float) -> Gaussian:
     """N(m, s^2) on the line."""
     return Gaussian(torch.tensor([m], dtype=F64), torch.tensor([[s * s]], dtype=F64))
+
+
+LADDER = torch.tensor([1.7, 0.6, 0.25], dtype=F64)
+"""Noise levels that fall, but not geometrically, so that no two ratios agree by accident."""
+
+
+def lively_score(x: Tensor, sigma: Tensor) -> Tensor:
+    """A score that depends on x and on the level, neither affinely."""
+    s = per_row(sigma, x)
+    return torch.sin(1.3 * x + s) - 0.4 * x / s
+
+
+class Told(nn.Module):
+    """A network that returns what it was told of the level or the time."""
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        return per_row(t, x).expand_as(x)

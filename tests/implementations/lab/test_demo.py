@@ -20,20 +20,22 @@ def _away(tmp_path, monkeypatch):
     toy_demo.trainings.clear()
 
 
-def test_once_is_once_for_a_run_and_its_arguments():
+def test_once_knows_a_question_again_however_it_is_put():
     asked = []
 
     @once
-    def double(run, x, *, plus=0):
-        asked.append((run.seed, x, plus))
-        return 2 * x + plus
+    def samples(run: Run, steps: int = 10, *, eta: float = 0.0) -> list[float]:
+        asked.append((run.seed, steps, eta))
+        return [steps, eta]
 
-    first, second = Run(seed=1), Run(seed=1)
-    assert [double(first, 3), double(first, 3), double(first, 4), double(first, 3, plus=1), double(second, 3)] == [
-        6, 6, 8, 7, 6,
-    ]  # fmt: skip
-    assert asked == [(1, 3, 0), (1, 4, 0), (1, 3, 1), (1, 3, 0)]
-    assert double.__name__ == "double"
+    run = Run()
+    first = samples(run)
+    assert all(again is first for again in (samples(run, 10), samples(run, steps=10, eta=0.0), samples(run, eta=0.0)))
+    assert asked == [(0, 10, 0.0)]
+    assert samples(run, 10, eta=1.0) == [10, 1.0]
+    assert samples(Run(seed=3)) is not first
+    assert asked[1:] == [(0, 10, 1.0), (3, 10, 0.0)]
+    assert samples.__name__ == "samples"
 
 
 def test_once_remembers_nothing_of_what_failed():

@@ -474,6 +474,12 @@ def test_a_step_takes_one_level_per_row():
     torch.testing.assert_close(together, -sigma[:, None] * law.score(x, 1.0, sigma), rtol=1e-10, atol=1e-10)
 
 
+def test_a_whole_number_is_a_level_like_any_other():
+    seen = []
+    edm.slope(lambda x, sigma: seen.append(sigma) or x, torch.zeros(3, 2), 2)
+    assert seen[0].dtype == torch.float32 and seen[0].tolist() == [2.0] * 3
+
+
 def test_no_churn_draws_nothing():
     def refuse(like):
         raise AssertionError("the deterministic sampler must not draw")

@@ -23,7 +23,7 @@ from implementations.common.rows import for_all
 from implementations.ddpm import GaussianDiffusion, decoder_log_likelihood, gaussian_kl, predict_x_0
 
 NoiseVarianceModel = Callable[[Tensor, Tensor], Tensor]
-Limits = tuple[float, float]
+Clip = tuple[float, float] | None
 
 
 def cosine_schedule(T: int = 4000, s: float = 0.008, largest: float = 0.999) -> GaussianDiffusion:
@@ -75,7 +75,7 @@ def least_variance(process: GaussianDiffusion) -> Tensor:
 
 
 def reverse(
-    process: GaussianDiffusion, x_t: Tensor, t: int | Tensor, output: Tensor, *, clip: Limits | None = None
+    process: GaussianDiffusion, x_t: Tensor, t: int | Tensor, output: Tensor, *, clip: Clip = None
 ) -> tuple[Tensor, Tensor]:
     """Mean and variance of p(x_{t-1} | x_t), two (B, C, ...).  x_t: (B, C, ...); output: the model's, (B, 2 C, ...).
 
@@ -86,8 +86,6 @@ def reverse(
         raise ValueError(
             f"the model must return 2 x {x_t.shape[1]} channels, the noise and then the variance, not {output.shape[1]}"
         )
-    if process.abar[-1] <= 0:
-        raise ValueError("abar_T must be above 0: where nothing is left of x_0, the noise does not tell it")
     eps, place = output.chunk(2, dim=1)
     x_0 = predict_x_0(process, x_t, t, eps)
     mean, _ = process.posterior(x_0 if clip is None else x_0.clamp(*clip), x_t, t)
@@ -98,12 +96,7 @@ def reverse(
 
 @torch.no_grad()
 def sample(
-    model: NoiseVarianceModel,
-    process: GaussianDiffusion,
-    x_T: Tensor,
-    *,
-    clip: Limits | None = None,
-    noise: Noise = gaussian,
+    model: NoiseVarianceModel, process: GaussianDiffusion, x_T: Tensor, *, clip: Clip = None, noise: Noise = gaussian
 ) -> Tensor:
     """Ancestral sampling, T network evaluations; for fewer, give it a `strided` process and the model `retimed`.
 
@@ -124,7 +117,7 @@ def term(
     output: Tensor,
     levels: int | None,
     *,
-    clip: Limits | None = None,
+    clip: Clip = None,
 ) -> Tensor:
     """L_{t-1} of each row, in bits per dimension; the bound is the sum of these over t = 1..T, and L_T.
 
@@ -150,7 +143,7 @@ def bits_per_dimension(
     x_0: Tensor,
     levels: int | None,
     *,
-    clip: Limits | None = None,
+    clip: Clip = None,
     noise: Noise = gaussian,
 ) -> Tensor:
     """The variational bound, term by term, with one draw of x_t for each t; T network evaluations.  As DDPM's.

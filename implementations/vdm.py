@@ -27,9 +27,6 @@ Schedule = Callable[[Tensor], Tensor]
 F64 = torch.float64
 
 
-# ---- levels and schedules -------------------------------------------------------------------------------------------
-
-
 def alpha_sigma(gamma: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """Signal and noise at a level, in the dtype of x and shaped to broadcast over it.  gamma: (), (1,) or (B,)."""
     sigma = per_row(gamma.sigmoid().sqrt(), x)  # Eq. 3
@@ -130,9 +127,6 @@ def slope(schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor]:
     return (value, rate) if learning else (value.detach(), rate)
 
 
-# ---- the bound ------------------------------------------------------------------------------------------------------
-
-
 def times(x: Tensor, *, noise: Noise = gaussian) -> Tensor:
     """One t in [0, 1) per row of x, each uniform, all equally spaced from one draw (appendix I.1).  (B,), float64."""
     k = len(x)
@@ -223,9 +217,6 @@ def loss(model: NoiseModel, schedule: MonotoneSchedule, x: Tensor, levels: int, 
     diffusion = 0.5 * weight * squared_error(model, x, gamma, noise(x))
     twice.copy_(2 * diffusion.detach())
     return (diffusion + prior_loss(x, gamma_1) + reconstruction_loss(x, gamma_0, levels, noise=noise)).mean()
-
-
-# ---- sampling, and what a network sees ------------------------------------------------------------------------------
 
 
 @torch.no_grad()

@@ -23,6 +23,11 @@ def dataset(run: Run) -> Dataset:
     return load(run.data)
 
 
+def held_out(run: Run, n: int) -> Tensor:
+    """The first n of the images that no network is trained on, on the run's device."""
+    return dataset(run).x_test[:n].to(run.device)
+
+
 @once
 def unit_images(run: Run) -> Dataset:
     """Its images, moved from their own range to [0, 1], on the run's device."""

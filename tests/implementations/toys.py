@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from implementations.common.noise import Noise
 from implementations.common.rows import per_row
 from implementations.dpm import GaussianDiffusion
-from implementations.verification.oracles import Gaussian
+from implementations.verification.oracles import Gaussian, GaussianMixture
 
 F64 = torch.float64
 
@@ -54,3 +54,19 @@ class Told(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         return per_row(t, x).expand_as(x)
+
+
+def transport(law: GaussianMixture, x: Tensor, sigma: float, to: float) -> Tensor:
+    """Where the ODE takes points of a mixture on the line: it keeps their order, hence their quantiles."""
+
+    def quantile(v: Tensor, level: float) -> Tensor:
+        z = (v - law.means[:, 0]) / (law.covs[:, 0, 0] + level**2).sqrt()
+        return (law.weights * torch.special.ndtr(z)).sum(1, keepdim=True)
+
+    u, low = quantile(x, sigma), torch.full_like(x, -30.0)
+    high = -low
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = quantile(middle, to) < u
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return low

@@ -9,7 +9,7 @@ t runs from 0, the data, to 1, the prior; `model(x, t)` with t: (B,) returns the
 of data in [0, 1] (VE) and [-1, 1] (VP, sub-VP).  Nothing is evaluated below a small t = eps: there VE's noise is
 sigma_min and would jump to 0, and the score of VP grows without bound.
 
-The file is long because the paper is several: three SDEs, four predictors and a corrector, an ODE with its likelihood,
+Long because the paper is several: three SDEs, four predictors and a corrector, an ODE with its likelihood,
 and scores under conditions.
 """
 

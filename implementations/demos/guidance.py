@@ -69,11 +69,8 @@ def exchange(run: Run, guided: Guided) -> Exchange:
     return Exchange(curve, towards(shuffled)[0], samples, y)
 
 
-def named(scales: tuple[float, ...]) -> str:
-    return ", ".join(f"{s:g}" for s in scales)
-
-
-ALONG = f"from one scale to the next of {named(SCALES)}; exact networks, three classes"
+LISTED = ", ".join(f"{scale:g}" for scale in SCALES)
+ALONG = f"from one scale to the next of {LISTED}; exact networks, three classes"
 SHUFFLED = "guided alike towards labels that were shuffled among the samples"
 
 
@@ -114,7 +111,7 @@ def fidelity_over_spread(found: Exchange) -> Figure:
     }
     (right, spread), (right_last, spread_last) = found.curve[0], found.curve[-1]
     return Figure(
-        alt=f"Fidelity against diversity for scales {named(SCALES)}, exact networks, three classes: the share of "
+        alt=f"Fidelity against diversity for scales {LISTED}, exact networks, three classes: the share of "
         f"samples of the class asked for rises from {right:.0%} to {right_last:.0%}, while the mean distance between "
         f"samples of one class falls from {spread:.2f} to {spread_last:.2f}. With shuffled labels the share stays at a "
         "third, and the distance grows.",

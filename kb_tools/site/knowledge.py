@@ -16,8 +16,8 @@ from kb_tools.exchange import bibtex
 from kb_tools.order import Step, main_goals, next_papers, reading_order
 from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.records.model import Record, Topic
+from kb_tools.site.listing import MethodSource
 from kb_tools.site.proofs import Proofs, read_proofs
-from kb_tools.site.source import MethodSource
 
 
 class CollectionLike(Protocol):

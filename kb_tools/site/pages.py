@@ -16,13 +16,13 @@ from markupsafe import Markup
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.markdown import HEADINGS
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
-from kb_tools.site import data, graphs
+from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg
 from kb_tools.site.knowledge import Knowledge, Method, Sample, name_of
+from kb_tools.site.listing import Excerpt, MethodSource, line_html
 from kb_tools.site.markup import page, prose, sentences, text
 from kb_tools.site.maths import MathError, mathml
 from kb_tools.site.proofs import figure
-from kb_tools.site.source import Excerpt, MethodSource, line_html
 from kb_tools.site.writing import Memo, read_tree
 
 WORTH = {1: "skim it", 2: "read it", 3: "read and implement it"}
@@ -164,7 +164,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         said = memo.get(made.name, (made, around), write) if of_papers else write()
         files[f"{made.name}.md"] = said.encode()
     files["assets/img/card.png"] = card_png(len(k.papers), len(k.methods))
-    files |= data.files(k, address, [_address(made.name) for made in pages], memo)
+    files |= machine_readable.files(k, address, [_address(made.name) for made in pages], memo)
     return files
 
 
@@ -237,8 +237,8 @@ def _paper(k: Knowledge, record: Record, local: graphs.Neighbourhood | None, add
         "local": local,
     }
     extra = {
-        "cite": data.citation(record),
-        "linked_data": data.linked_data(record, k.citation_keys[record.id], address),
+        "cite": machine_readable.citation(record),
+        "linked_data": machine_readable.linked_data(record, k.citation_keys[record.id], address),
     }
     return _Page(f"papers/{record.id}", record.title, "paper.html", context, record.why or "", extra)
 

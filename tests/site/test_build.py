@@ -18,12 +18,12 @@ import pytest
 from kb_tools.adding import fields_of
 from kb_tools.errors import KbError
 from kb_tools.records.fields import PAPER_KINDS
+from kb_tools.services import arxiv
+from kb_tools.services.references import Reference
+from kb_tools.services.transport import Reply, Transport
 from kb_tools.site import generator
 from kb_tools.site.build import Builder, build
 from kb_tools.site.writing import read_tree
-from kb_tools.sources import arxiv
-from kb_tools.sources.references import Reference
-from kb_tools.sources.transport import Reply, Transport
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "kb_tools" / "fixtures"

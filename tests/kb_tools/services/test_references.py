@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kb_tools.errors import UsageError
-from kb_tools.sources.references import parse, parse_all, year_of
+from kb_tools.services.references import parse, parse_all, year_of
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 from kb_tools.errors import NetworkError
 from kb_tools.records.reference import arxiv_id, doi
-from kb_tools.sources.answers import Unlisted, listing, read_json
-from kb_tools.sources.transport import Reply, Service, Transport
-from kb_tools.sources.upstream import Cited, Upstream, one_line
+from kb_tools.services.answers import Unlisted, listing, read_json
+from kb_tools.services.transport import Reply, Service, Transport
+from kb_tools.services.upstream import Cited, Upstream, one_line
 
 NAME = "Semantic Scholar"
 BATCH = 100
@@ -106,7 +106,7 @@ def _paper(item: Mapping[str, Any]) -> Upstream | None:
     year = item.get("year")
     arxiv, found_doi = _identifiers(item)
     return Upstream(
-        source=NAME,
+        service=NAME,
         title=title,
         authors=tuple(name for name in authors if name),
         year=year if isinstance(year, int) else None,

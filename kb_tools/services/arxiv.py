@@ -18,8 +18,8 @@ from xml.etree import ElementTree
 
 from kb_tools.errors import NetworkError, UsageError
 from kb_tools.records.reference import arxiv_id, doi
-from kb_tools.sources.transport import BusyError, Reply, Service, Transport
-from kb_tools.sources.upstream import Upstream, one_line
+from kb_tools.services.transport import BusyError, Reply, Service, Transport
+from kb_tools.services.upstream import Upstream, one_line
 
 if TYPE_CHECKING:
     import arxiv
@@ -192,7 +192,7 @@ def _paper(result: arxiv.Result) -> Upstream:
     abstract, comment = one_line(result.summary), one_line(result.comment or "") or ""
     authors = (one_line(author.name) for author in result.authors)
     return Upstream(
-        source=NAME,
+        service=NAME,
         title=title,
         authors=tuple(name for name in authors if name),
         year=result.published.year,

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 from kb_tools.records.reference import arxiv_id, doi
-from kb_tools.sources.answers import Unlisted, listing, read_json
-from kb_tools.sources.transport import Reply, Service, Transport
-from kb_tools.sources.upstream import Cited, one_line
+from kb_tools.services.answers import Unlisted, listing, read_json
+from kb_tools.services.transport import Reply, Service, Transport
+from kb_tools.services.upstream import Cited, one_line
 
 NAME = "OpenAlex"
 BATCH = 100  # values joined by | in one filter

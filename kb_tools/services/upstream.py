@@ -1,4 +1,4 @@
-"""What a server says about a work, in the fields of a record."""
+"""What a service says about a work, in the fields of a record."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 
 @dataclass(frozen=True)
 class Upstream:
-    """A work as `source` describes it; absent facts are None, absent authors an empty tuple."""
+    """A work as `service` describes it; absent facts are None, absent authors an empty tuple."""
 
-    source: str
+    service: str
     title: str
     authors: tuple[str, ...]
     year: int | None
@@ -32,7 +32,7 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Cited:
-    """One entry of a reference list, as far as the source knows what it is."""
+    """One entry of a reference list, as far as the service knows what it is."""
 
     title: str
     arxiv: str | None = None

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kb_tools.errors import KbError, NetworkError
-from kb_tools.sources import arxiv, semanticscholar, transport
-from kb_tools.sources.answers import Unlisted
-from kb_tools.sources.references import Reference
-from kb_tools.sources.upstream import Upstream
+from kb_tools.services import arxiv, semanticscholar, transport
+from kb_tools.services.answers import Unlisted
+from kb_tools.services.references import Reference
+from kb_tools.services.upstream import Upstream
 
 
 @dataclass(frozen=True)

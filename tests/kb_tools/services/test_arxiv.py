@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from kb_tools.errors import KbError, NetworkError, UsageError
-from kb_tools.sources import arxiv
+from kb_tools.services import arxiv
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_a_refused_connection_is_said_at_once(server, monkeypatch, clock):
 
 
 def test_a_slow_server_is_given_up(server, web, monkeypatch, clock):
-    monkeypatch.setattr("kb_tools.sources.transport.READ_SECONDS", 0.05)
+    monkeypatch.setattr("kb_tools.services.transport.READ_SECONDS", 0.05)
     server.answers = [web.Answer(200, ATOM, NO_TOTAL, slow=True)]
     with pytest.raises(NetworkError, match="did not answer within"):
         arxiv.fetch(["2006.11239"])

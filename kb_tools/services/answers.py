@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from kb_tools.errors import KbError, NetworkError
-from kb_tools.sources.transport import BusyError, Reply
+from kb_tools.services.transport import BusyError, Reply
 
 T = TypeVar("T", dict[str, Any], list[Any])
 

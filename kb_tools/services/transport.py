@@ -360,7 +360,7 @@ def cache_folder() -> Path:
     """Where answers and the times of requests are kept, for all collections of this user."""
     from platformdirs import user_cache_path
 
-    return user_cache_path("diffusion-kb", appauthor=False) / "sources"
+    return user_cache_path("diffusion-kb", appauthor=False) / "services"
 
 
 def _read_stamp(path: Path) -> float:

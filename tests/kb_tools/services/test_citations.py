@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kb_tools.errors import NetworkError
-from kb_tools.sources import openalex, semanticscholar
-from kb_tools.sources.answers import Unlisted
-from kb_tools.sources.upstream import Cited
+from kb_tools.services import openalex, semanticscholar
+from kb_tools.services.answers import Unlisted
+from kb_tools.services.upstream import Cited
 
 JSON = "application/json"
 
@@ -117,7 +117,7 @@ def test_works_in_a_batch_are_told_apart_from_those_that_are_unknown(servers, we
     found = semanticscholar.papers(asked, semanticscholar.connect())
     assert "ARXIV:1" not in found
     assert found["ARXIV:2"].title == "How Much Should We Trust Differences-in-Differences Estimates?"
-    assert (found["ARXIV:2"].doi, found["ARXIV:2"].source) == ("10.2139/ssrn.288970", "Semantic Scholar")
+    assert (found["ARXIV:2"].doi, found["ARXIV:2"].service) == ("10.2139/ssrn.288970", "Semantic Scholar")
     assert server.asked[0][0] == "POST"
     assert server.asked[0][3] == {"ids": asked}
     server.answers = [web.as_json({"error": "No valid paper ids given"}, 400)]

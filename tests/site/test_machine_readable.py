@@ -15,7 +15,7 @@ from PIL import Image
 
 from kb_tools.exchange import bibtex
 from kb_tools.records.model import Record
-from kb_tools.site import data
+from kb_tools.site import machine_readable
 from kb_tools.site.knowledge import gather
 from kb_tools.site.writing import Memo
 
@@ -57,8 +57,8 @@ def test_feeds_hold_every_paper_and_stay_the_same_from_build_to_build(small: Any
     topic = ElementTree.parse(small.folder / "topics" / "speed" / "feed.xml").getroot()
     assert len(topic.findall("a:entry", ATOM)) == 2
     assert not (small.folder / "topics" / "empty" / "feed.xml").exists()
-    again = data.feed("t", "feed.xml", knowledge.papers.values(), "")
-    assert again == data.feed("t", "feed.xml", list(knowledge.papers.values())[::-1], "")
+    again = machine_readable.feed("t", "feed.xml", knowledge.papers.values(), "")
+    assert again == machine_readable.feed("t", "feed.xml", list(knowledge.papers.values())[::-1], "")
 
 
 def test_hostile_text_in_feeds_and_lists_is_text(small: Any, hostile: tuple[str, ...]) -> None:
@@ -76,12 +76,12 @@ def test_bibtex_of_all_comes_back(small: Any, knowledge: Any) -> None:
 
 
 def test_an_address_makes_a_sitemap_of_every_page(knowledge: Any) -> None:
-    files = data.files(knowledge, "https://example.org/kb/", ["", "papers/", "papers/ring/"], Memo())
+    files = machine_readable.files(knowledge, "https://example.org/kb/", ["", "papers/", "papers/ring/"], Memo())
     found = [loc.text for loc in ElementTree.fromstring(files["sitemap.xml"]).iter() if loc.tag.endswith("loc")]
     assert found == ["https://example.org/kb/", "https://example.org/kb/papers/", "https://example.org/kb/papers/ring/"]
     assert b"Sitemap: https://example.org/kb/sitemap.xml" in files["robots.txt"]
     assert "https://example.org/kb/papers/ring/" in files["llms.txt"].decode()
-    assert "sitemap.xml" not in data.files(knowledge, "", [""], Memo())
+    assert "sitemap.xml" not in machine_readable.files(knowledge, "", [""], Memo())
 
 
 def test_zotero_and_search_engines_can_read_a_paper(small: Any) -> None:

@@ -10,8 +10,8 @@ from email.utils import formatdate
 import pytest
 
 from kb_tools.errors import NetworkError
-from kb_tools.sources import transport
-from kb_tools.sources.transport import MAX_BYTES, Service, Transport, cache_folder
+from kb_tools.services import transport
+from kb_tools.services.transport import MAX_BYTES, Service, Transport, cache_folder
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_requests_are_three_seconds_apart(service, clock):
 
 def test_the_spacing_holds_across_processes(service, clock):
     script = (
-        "import sys\nfrom kb_tools.sources import transport\n"
+        "import sys\nfrom kb_tools.services import transport\n"
         "class Clock(transport.Clock):\n"
         "    def wall(self):\n        return float(sys.argv[2])\n"
         "    def sleep(self, seconds):\n        print(seconds)\n"
@@ -219,7 +219,7 @@ def test_a_posted_question_is_part_of_what_is_kept(service, server):
 
 def test_import_of_the_sources_loads_no_http_library():
     script = (
-        "import sys\nimport kb_tools.sources.arxiv, kb_tools.sources.semanticscholar, kb_tools.sources.openalex\n"
+        "import sys\nimport kb_tools.services.arxiv, kb_tools.services.semanticscholar, kb_tools.services.openalex\n"
         "print(sorted({'requests', 'urllib3', 'filelock', 'lxml', 'networkx'} & set(sys.modules)))"
     )
     assert (

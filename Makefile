@@ -1,5 +1,7 @@
 # `make run` does the main job from nothing; `make test` proves it.  Both install what they need into .venv.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+# The first that starts and is promised: the shims of version managers are there whether they start or not.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+  $$python tests/pythons.py --fits 2>/dev/null && command -v $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
@@ -11,9 +13,9 @@ help: ## say what can be done
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-	  { echo "Python 3.11 or newer is needed; say which with: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	@python="$(PYTHON)"; "$${python:-none}" tests/pythons.py --fits 2>/dev/null || \
+	  { echo "Python 3.11 to 3.14 is needed (but not 3.14.1); say which: make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 2; }
 
 # torch first, by its pinned version: resolved together with others it may fetch another build.  The editable install is a
 # plain path entry (compat), because the other kind adds an import hook that each start of kb would pay for.

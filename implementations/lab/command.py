@@ -113,7 +113,7 @@ def save(result: Result, slug: str, out: Path, *, device: str, steps: int | None
         "seconds": round(result.seconds, 2),
         "parameters": result.parameters,
         "network_evaluations": result.network_evaluations,
-        "versions": {"python": platform.python_version(), **_versions("torch", "numpy")},
+        "versions": _versions(),
         "claims": [_plain(claim) for claim in result.claims],
         "figures": figures,
     }
@@ -180,7 +180,9 @@ def _plain(claim: Claim) -> dict[str, object]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
-def _versions(*packages: str) -> dict[str, str]:
-    from importlib.metadata import version
+def _versions() -> dict[str, str]:
+    import numpy
+    import torch
 
-    return {package: version(package) for package in packages}
+    # What torch says of itself names its build too (2.13.0+cu130); the metadata of a package need not.
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": numpy.__version__}

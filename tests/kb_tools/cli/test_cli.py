@@ -97,6 +97,14 @@ def test_light_commands_load_nothing_heavy(shelf, arguments):
         assert done.returncode == 0, done.stderr
 
 
+def test_python_runs_the_package_as_kb(shelf):
+    command = [sys.executable, "-m", "kb_tools", "-C", str(shelf.root)]
+    done = subprocess.run([*command, "list", "--kind", "blog"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "post\t2020\tblog\t\tunread\tÜber diffusion\n")
+    done = subprocess.run([*command, "show", "nothing-such"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and done.stderr.startswith("kb: ")
+
+
 def test_data_is_utf_8_in_a_locale_that_is_not(make, record):
     """PYTHONIOENCODING stands for a Latin-1 locale, which few machines have."""
     title = "Itô, Łukasz and 扩散"

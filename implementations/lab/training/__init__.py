@@ -6,12 +6,16 @@ one, and W processes under torchrun, each with its rows of the same batch, follo
 
 from __future__ import annotations
 
+import atexit
 import copy
+import gc
+import importlib
 import os
 import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -280,11 +284,21 @@ def _processes(device: torch.device) -> Iterator[tuple[torch.device, int, int]]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    joined = dist.is_initialized()
-    if not joined:
+    if not dist.is_initialized():
+        # Loaded first: its functions keep, as their default, whatever group there is when it is loaded.
+        importlib.import_module("torch.distributed.nn.functional")
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(_leave)  # once, as a group that was left cannot be joined again
     yield device, dist.get_rank(), world
     dist.barrier()
+
+
+def _leave() -> None:
+    """End the threads of the group while Python still runs: one that frees a tensor later aborts the program."""
+    traceback.clear_frames(getattr(sys, "last_traceback", None))  # a failure holds the network, which holds the group
+    gc.collect()
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _any(flag: bool, device: torch.device) -> bool:

@@ -9,7 +9,7 @@ UTF8 := LC_ALL=C.UTF-8 $(BIN)/python
 PIP := $(UTF8) -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test mutants two-sample bench bench-kb bench-site lint clean
+.PHONY: help run serve test pythons mutants two-sample bench bench-kb bench-site lint clean
 
 help: ## say what can be done
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -54,6 +54,9 @@ test: $(VENV)/dev.stamp ## run every test, browser tests included
 	@sh tests/ensure_chromium.sh $(BIN)/python
 	@sh tests/ensure_programs.sh
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --timeout 600 -q
+
+pythons: ## check, build and test (the fast tests) with every Python found here, each in its own environment
+	@$(PYTHON) tests/pythons.py
 
 METHODS ?=
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -69,6 +70,8 @@ def test_everybody_is_told_the_same_pythons():
     minors = [int(python.split(".")[1]) for python in PYTHONS]
     said = f"Python 3.{min(minors)} to 3.{max(minors)}"
     assert [name for name in ("README.md", "Makefile") if said not in (ROOT / name).read_text(encoding="utf-8")] == []
+    job = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))["jobs"]["test"]
+    assert job["strategy"]["matrix"]["python"] == [f"3.{minor}" for minor in sorted(set(minors))]
 
 
 @pytest.mark.parametrize("python", ["3.10.13", "3.11.0", "3.11.20", "3.14.0", "3.14.1", "3.14.2", "3.15.0"])

@@ -9,7 +9,7 @@ UTF8 := LC_ALL=C.UTF-8 $(BIN)/python
 PIP := $(UTF8) -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test pythons mutants two-sample bench bench-kb bench-site lint clean
+.PHONY: help run serve dev test pythons mutants two-sample bench bench-kb bench-site lint clean
 
 help: ## say what can be done
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -49,6 +49,8 @@ run: $(VENV)/run.stamp ## check the records, train and sample DDPM, build the si
 
 serve: $(VENV)/run.stamp ## serve the site on this machine
 	@$(BIN)/kb serve
+
+dev: $(VENV)/dev.stamp ## make the environment that tests and tools need, and do nothing else
 
 test: $(VENV)/dev.stamp ## run every test, browser tests included
 	@sh tests/ensure_chromium.sh $(BIN)/python

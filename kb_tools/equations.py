@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"[A-Z]?\.?\d+[a-z]?")
 def equation_lines(code: str) -> dict[str, list[int]]:
     """Number of each equation named in a comment -> lines of those comments, counted from 1.
 
-    Raises tokenize.TokenError or SyntaxError if the code is not Python.
+    The code must be Python that parses: of other code, what the tokenizer lets pass depends on the version of Python.
     """
     found: dict[str, list[int]] = {}
     if "Eq" not in code:

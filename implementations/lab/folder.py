@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-from importlib.metadata import version
 from pathlib import Path
 
 from implementations.lab import checkpoint, pictures
@@ -40,7 +39,7 @@ def save(result: Result, out: Path) -> list[Path]:
             {"network": base.name, "loaded": base.loaded, "training_seconds": round(base.seconds, 2)}
             for base in result.bases
         ],
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
+        "versions": versions(),
         "claims": [_plain(claim) for claim in result.claims],
         "figures": figures,
     }
@@ -48,6 +47,14 @@ def save(result: Result, out: Path) -> list[Path]:
     text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     checkpoint.write_atomically(written[-1], text.encode())
     return written
+
+
+def versions() -> dict[str, str]:
+    """Of what a measurement depends on.  torch says which build it is (2.13.0+cu130), its metadata need not."""
+    import numpy
+    import torch
+
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": numpy.__version__}
 
 
 def _plain(claim: Claim) -> dict[str, object]:

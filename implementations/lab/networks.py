@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -62,7 +61,7 @@ def train_or_load(
         "seed": str(run.seed),
         "steps": str(steps),
         "device": torch.device(run.device).type,
-        "torch": importlib.metadata.version("torch"),
+        "torch": str(torch.__version__),
     }
     path = _path(key)
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1  # of several processes none may wait for another here

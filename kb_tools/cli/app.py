@@ -10,7 +10,7 @@ from importlib import import_module
 import click
 
 from kb_tools import __version__
-from kb_tools.cli.output import say
+from kb_tools.cli.output import say, speak_any_script
 from kb_tools.errors import KbError
 
 # section -> command -> (module under kb_tools.cli, one-line help); a test holds this and the commands together.
@@ -122,6 +122,7 @@ def kb(ctx: click.Context, root: str | None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line and turn every explained failure into its message and exit code."""
     gc.set_threshold(100_000, 20, 20)  # ten thousand records are no garbage: look for it less often
+    speak_any_script()
     try:
         result = kb.main(args=arguments, prog_name="kb", standalone_mode=False)
         sys.stdout.flush()

@@ -16,7 +16,8 @@ _TOPICS = frozenset({"topics"})
 
 @click.command("completions")
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
-def completions_command(shell: str) -> None:
+@click.pass_context
+def completions_command(ctx: click.Context, shell: str) -> None:
     """Print the script that completes `kb` in your shell: commands, options, ids of records, topics.
 
     \b
@@ -25,11 +26,9 @@ def completions_command(shell: str) -> None:
       kb completions zsh > ~/.zfunc/_kb
       kb completions fish > ~/.config/fish/completions/kb.fish
     """
-    from kb_tools.cli.app import kb
-
     completion = get_completion_class(shell)
     assert completion is not None
-    script = completion.source_template % completion(kb, {}, "kb", VARIABLE).source_vars()
+    script = completion.source_template % completion(ctx.find_root().command, {}, "kb", VARIABLE).source_vars()
     # click's script for fish splits at every comma, and so cuts titles short.
     put(script.replace('string split "," ', 'string split --max 1 "," ').strip())
 

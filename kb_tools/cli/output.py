@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -34,6 +35,15 @@ def with_collection(function: Callable) -> Callable:
         return function(*args, collection=Collection.find(outer if root is None else root), **options)
 
     return root_option(update_wrapper(command, function))
+
+
+def speak_any_script() -> None:
+    """Let stdout take every character, whatever the locale: data is UTF-8, and a terminal is shown what it can show."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="replace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8")
 
 
 def terminal() -> bool:

@@ -106,7 +106,7 @@ class Builder:
     def _before(self) -> dict[str, str]:
         """Page -> digest of the Markdown that its HTML was made from; nothing if the frame was another one."""
         try:
-            stamps = json.loads((self._out / STAMPS).read_text())
+            stamps = json.loads((self._out / STAMPS).read_text(encoding="utf-8"))
             return stamps["pages"] if stamps["frame"] == self._frame else {}
         except (OSError, ValueError, KeyError, TypeError):
             return {}

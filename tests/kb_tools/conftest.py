@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +69,20 @@ def make(tmp_path: Path) -> Callable[..., Collection]:
         return collection
 
     return build
+
+
+@pytest.fixture
+def program() -> Callable[[Path, str], Path]:
+    """program(path, code) writes a command that runs Python code; through sh, as `#!` takes no path with a space."""
+
+    def write(path: Path, code: str) -> Path:
+        path.write_text(
+            f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n', encoding="utf-8"
+        )
+        path.chmod(0o755)
+        return path
+
+    return write
 
 
 class Outcome:

@@ -33,5 +33,6 @@ def test_the_comments_of_tricky_code(code):
 
 
 def test_numbers_and_lines():
-    code = 'x = "# Eq. 1"  # Eq. 2, A.3 and 4b\n"""\n# Eq. 5\n"""\ny = r"\\"  # Eqs. 6 & 2\n# Equation 7\n'
+    code = 'x = "# Eq. 1"  # Eq. 2, A.3 and 4b\n"""\n# Eq. 5\n"""\ny = r"\\\\"  # Eqs. 6 & 2\n# Equation 7\n'
+    ast.parse(code)
     assert equation_lines(code) == {"2": [1, 5], "A.3": [1], "4b": [1], "6": [5]}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 PAGES = (
     "", "papers/", "papers/?view=cards", "papers/ddim/", "papers/cfg/", "topics/", "topics/sampling/",
     "order/?goal=ect",
@@ -35,7 +34,7 @@ def test_axe_finds_nothing(
     real: Any, opened: Callable, ready: Callable, pages: tuple[str, ...], options: dict[str, Any]
 ) -> None:
     page, _ = opened(real, "404.html", reduced_motion="reduce", **options)
-    page.add_init_script(path=AXE)
+    page.add_init_script(path=AXE_FILE_PATH)
     found = []
     for address in pages:
         page.goto(real.address + address)
@@ -54,7 +53,7 @@ def test_axe_finds_nothing(
 @pytest.mark.parametrize("opener", ["search", "keys"])
 def test_axe_finds_nothing_in_what_opens(real: Any, opened: Callable, opener: str) -> None:
     page, _ = opened(real, "404.html", reduced_motion="reduce")
-    page.add_init_script(path=AXE)
+    page.add_init_script(path=AXE_FILE_PATH)
     page.goto(real.address + "papers/")
     page.locator("html[data-ready]").wait_for(state="attached")
     page.keyboard.press("s" if opener == "search" else "?")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import gc
+import importlib
 import os
 import signal
+import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,11 +29,20 @@ def joined(device: torch.device) -> Iterator[tuple[torch.device, int, int]]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if not dist.is_initialized():
+        # Loaded first: its functions keep, as their default, whatever group there is when it is loaded.
+        importlib.import_module("torch.distributed.nn.functional")
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        # One group for all trainings of a run; the threads of a group that nobody left abort the process at its end.
-        atexit.register(dist.destroy_process_group)
+        atexit.register(_leave)  # once, as a group that was left cannot be joined again
     yield device, dist.get_rank(), world
     dist.barrier()
+
+
+def _leave() -> None:
+    """End the threads of the group while Python still runs: one that frees a tensor later aborts the program."""
+    traceback.clear_frames(getattr(sys, "last_traceback", None))  # a failure holds the network, which holds the group
+    gc.collect()
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def any_of(flag: bool, device: torch.device) -> bool:

@@ -6,7 +6,6 @@ import datetime
 import io
 import math
 import multiprocessing
-import platform
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -15,6 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from implementations.lab.demo import Claim, Demo, Figure
+from implementations.lab.folder import versions
 from implementations.lab.perform import Result, perform
 from implementations.verification.code_hash import code_hash, demo_of
 from implementations.verification.evidence.store import Entry, EvidenceError
@@ -57,7 +57,7 @@ def measure(
         "device": _name_of(device),
         "recorded": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "code": code,
-        "versions": _versions(),
+        "versions": versions(),
         "data": first.run.data,
         "seeds": list(seeds),
         "seconds": _rounded(_mean([_own_seconds(result) for result in results])),
@@ -202,10 +202,3 @@ def _name_of(device: str) -> str:
     import torch
 
     return f"cuda: {torch.cuda.get_device_name(device)}" if device.startswith("cuda") else device
-
-
-def _versions() -> dict[str, str]:
-    import numpy
-    import torch
-
-    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": numpy.__version__}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import stat
 import subprocess
 import sys
 from datetime import date
@@ -336,10 +335,10 @@ def test_fields_are_those_of_a_record(kb, shelf, arxiv, web):
     assert list(record) == [name for name in RECORD_FIELDS if name in record]
 
 
-def test_open_hands_the_file_to_the_editor_and_looks_at_it_afterwards(kb, shelf, arxiv, web, tmp_path, monkeypatch):
-    editor = tmp_path / "editor"
-    editor.write_text(f"#!{sys.executable}\nimport sys\nopen(sys.argv[1], 'a').write('summry: x\\n')\n")
-    editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
+def test_open_hands_the_file_to_the_editor_and_looks_at_it_afterwards(
+    kb, shelf, arxiv, web, program, tmp_path, monkeypatch
+):
+    editor = program(tmp_path / "editor", "import sys\nopen(sys.argv[1], 'a').write('summry: x\\n')\n")
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", str(editor))
     arxiv.answers = [web.feed(web.entry("2001.00001"))]

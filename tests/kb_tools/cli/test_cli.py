@@ -97,6 +97,26 @@ def test_light_commands_load_nothing_heavy(shelf, arguments):
         assert done.returncode == 0, done.stderr
 
 
+def test_python_runs_the_package_as_kb(shelf):
+    command = [sys.executable, "-m", "kb_tools", "-C", str(shelf.root)]
+    done = subprocess.run([*command, "list", "--kind", "blog"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "post\t2020\tblog\t\tunread\tÜber diffusion\n")
+    done = subprocess.run([*command, "show", "nothing-such"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and done.stderr.startswith("kb: ")
+
+
+def test_data_is_utf_8_in_a_locale_that_is_not(make, record):
+    """PYTHONIOENCODING stands for a Latin-1 locale, which few machines have."""
+    title = "Itô, Łukasz and 扩散"
+    root = str(make(record("ito", title=title)).root)
+    surroundings = os.environ | {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    for arguments in (["show", "ito"], ["list"], ["list", "--json"], ["export", "--format", "bibtex"]):
+        command = [*KB, "-C", root, *arguments]
+        done = subprocess.run(command, env=surroundings, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        assert title in done.stdout.decode("utf-8")
+
+
 def test_data_goes_to_stdout_in_columns_for_other_programs(kb, shelf):
     outcome = kb(shelf, "list", "--kind", "paper", "--fields", "id,year,topics")
     assert outcome.out.splitlines() == [

@@ -53,13 +53,11 @@ def test_commands_options_ids_and_topics_are_completed(make, record):
 
 
 @pytest.fixture
-def shell_surroundings(make, record, tmp_path):
+def shell_surroundings(make, record, program, tmp_path):
     """A collection, and `kb` on the path, as a shell that completes would find them."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    command = programs / "kb"
-    command.write_text(f"#!{sys.executable}\nimport sys\nfrom kb_tools.cli import main\nsys.exit(main())\n")
-    command.chmod(0o755)
+    program(programs / "kb", "import sys\nfrom kb_tools.cli import main\nsys.exit(main())\n")
     root = make(record("ddpm", title="Noise, probably"), record("ddim"), record("edm")).root
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     return os.environ | {"PATH": path, "KB_ROOT": str(root), "XDG_CONFIG_HOME": str(tmp_path / "config")}

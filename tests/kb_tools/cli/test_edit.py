@@ -121,18 +121,17 @@ def at_a_terminal(root, question: str, answer: str, *arguments: str) -> tuple[in
 
 
 @pytest.fixture
-def nano(monkeypatch, tmp_path):
+def nano(monkeypatch, program, tmp_path):
     """An editor called nano, which writes down how it was called; it spoils the year, and mends it the second time."""
     calls = tmp_path / "calls"
-    script = tmp_path / "nano"
-    script.write_text(
-        f"#!{sys.executable}\nimport sys\nfrom pathlib import Path\n"
+    script = program(
+        tmp_path / "nano",
+        "import sys\nfrom pathlib import Path\n"
         f"calls, path = Path({str(calls)!r}), Path(sys.argv[-1])\n"
         "with calls.open('a') as out:\n    print(*sys.argv[1:-1], file=out)\n"
         "text = path.read_text()\n"
-        "path.write_text(text.replace('MMXX', '2021') if 'MMXX' in text else text.replace('2020', 'MMXX'))\n"
+        "path.write_text(text.replace('MMXX', '2021') if 'MMXX' in text else text.replace('2020', 'MMXX'))\n",
     )
-    script.chmod(0o755)
     monkeypatch.setenv("VISUAL", str(script))
     return calls
 

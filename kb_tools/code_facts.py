@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kb_tools.equations import equation_lines
-from kb_tools.layers import PACKAGE, code_lines, demos_imported, files, methods_imported, strangers
+from kb_tools.layers import PACKAGE, code_lines, demos_imported, files, methods_imported, strangers, unwritten
 
 _HERE = Path(__file__).resolve()
 _PROOFS = _HERE.parents[1] / PACKAGE / "verification"
@@ -38,17 +38,19 @@ class Facts(NamedTuple):
     """One method.
 
     equations: number -> lines of the comments that name it.  imports: other methods, (module of the package, line,
-    column).  demos: those of other methods that its demo imports, alike.  lines: of code.  says_why: its docstring has
-    a sentence on why it is long.  broken: (file inside the collection, line, why it is not Python), of its own file and
-    of those it uses.  entries: what was measured.  stale: why that says nothing about the code of now.  failing:
-    recorded claims that do not hold.  unreadable: why the file of evidence cannot be used.  bugs: why the planted bugs
-    were not counted on the code of now, or not enough of them were seen.
+    column).  demos: those of other methods that its demo imports, alike.  lines: of code.  unwritten: functions of it
+    and of its tests that only say what is to be written.  says_why: its docstring has a sentence on why it is long.
+    broken: (file inside the collection, line, why it is not Python), of its own file and of those it uses.  entries:
+    what was measured.  stale: why that says nothing about the code of now.  failing: recorded claims that do not hold.
+    unreadable: why the file of evidence cannot be used.  bugs: why the planted bugs were not counted on the code of
+    now, or not enough of them were seen.
     """
 
     equations: dict[str, list[int]]
     imports: list[list[Any]]
     demos: list[list[Any]]
     lines: int
+    unwritten: list[str]
     says_why: bool
     broken: list[list[Any]]
     entries: list[dict[str, Any]]
@@ -142,7 +144,7 @@ def _derive(root: Path, module: str) -> Facts:
     from implementations.verification.mutants import recorded
 
     path = root / PACKAGE / f"{module}.py"
-    facts = Facts({}, [], [], 0, False, [], [], None, [], None, [])
+    facts = Facts({}, [], [], 0, [], False, [], [], None, [], None, [])
     try:
         code = path.read_text(encoding="utf-8")
         tree = ast.parse(code)
@@ -150,6 +152,7 @@ def _derive(root: Path, module: str) -> Facts:
             imports=list(methods_imported(tree)),
             equations=equation_lines(code),
             lines=code_lines(code, tree),
+            unwritten=unwritten(tree),
             says_why="Long because" in (ast.get_docstring(tree) or ""),
         )
     except OSError as error:
@@ -159,6 +162,9 @@ def _derive(root: Path, module: str) -> Facts:
     with suppress(OSError, SyntaxError, ValueError):  # its evidence says that it cannot be read
         demo = (root / PACKAGE / "demos" / path.name).read_text(encoding="utf-8")
         facts = facts._replace(demos=list(demos_imported(ast.parse(demo))))
+    with suppress(OSError, SyntaxError, ValueError):  # pytest says so
+        tests = (root / "tests" / PACKAGE / f"test_{module}.py").read_text(encoding="utf-8")
+        facts = facts._replace(unwritten=facts.unwritten + unwritten(ast.parse(tests)))
     slug = module.replace("_", "-")
     try:
         facts = facts._replace(

@@ -45,10 +45,14 @@ def counts() -> dict[str, int]:
     ],
 )
 def test_a_number_is_that_of_the_files(counts, what, words):
-    assert re.findall(words, README) == [f"{counts[what]:,}"]
+    assert re.findall(words, README) == [f"{counts[what]:,}"], (
+        f"README says another number of {what}: write the right one"
+    )
 
 
-def test_every_method_has_a_row_and_no_other(counts):
+def test_every_method_has_a_row_and_no_other():
     named = re.findall(r"\| \[(\w+)\]\(implementations/\w+\.py\) \|", README)
     known = sorted(entry.implementation for entry in Collection(ROOT).entries().values() if entry.implementation)
-    assert sorted(named) == known
+    lacking, gone = set(known) - set(named), set(named) - set(known)
+    assert not lacking, f"give these a row in README's table of methods: {lacking}"
+    assert not gone and len(named) == len(known), f"README's table names what is no method, or twice: {gone or named}"

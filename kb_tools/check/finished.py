@@ -33,6 +33,10 @@ def check_finished(root: Path, module: str, document: Document, facts: Facts) ->
         if not path.is_file():
             message = f"{module} has no {path.relative_to(root).as_posix()}"
             yield _at(document, code, message, new)
+    if facts.unwritten:
+        message = f"{', '.join(facts.unwritten)}: not written yet"
+        yield _at(document, "unwritten", message, "write the method and its tests; what measures them comes after")
+        return
     verify = f"run `kb verify {slug} --seeds {SEEDS} --record`"
     if facts.unreadable is not None:
         path = root / PACKAGE / "evidence" / f"{slug}.yaml"
@@ -59,12 +63,11 @@ def _weaknesses(entry: Mapping[str, Any], verify: str) -> Iterator[tuple[str, st
         yield f"measured on {len(set(entry.get('seeds', [])))} seeds, not {SEEDS}", verify
     own = entry.get("seconds", 0)
     cold = own + sum(base.get("training_seconds", 0) for base in entry.get("bases", []))
-    for took, limit, what in ((own, SECONDS, "the demo"), (cold, SECONDS_COLD, "the demo and the networks it loads")):
-        if took > limit:
-            yield (
-                f"{what} took {took:.0f} s, more than {limit}",
-                "train or sample less, on two cores that do nothing else",
-            )
+    quiet = "measure it on two cores that do nothing else; if it is still slow, train or sample less"
+    if own > SECONDS:
+        yield f"the demo took {own:.0f} s on the clock, more than {SECONDS}", quiet
+    elif cold > SECONDS_COLD:
+        yield f"the demo and the networks it loads took {cold:.0f} s on the clock, more than {SECONDS_COLD}", quiet
     for claim in entry.get("claims", []):
         for message in _of_claim(claim):
             yield message, "another bound, more samples or training, a harder control, or another claim; then " + verify

@@ -35,6 +35,11 @@ def new_method_command(collection: Collection, record: str, dry_run: bool) -> No
     data = collection.document(ident).require()
     if data["kind"] not in PAPER_KINDS:
         raise UsageError(f"{ident} is a {data['kind']}, not a paper: methods belong to papers")
+    if not data.get("authors"):
+        raise UsageError(
+            f"{ident} is a stub, and the templates take title, authors and venue from it",
+            hint=f"fill it first: `kb refresh {ident} --apply`, or by hand `kb edit {ident}`",
+        )
     if not (collection.root / "implementations" / "demos").is_dir():
         raise UsageError(f"{collection.root} holds no code: methods are written in a clone of the whole repository")
     changes = new_files(collection.root, ident, data)

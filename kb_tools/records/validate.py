@@ -106,6 +106,8 @@ def _explain(path: Key, details: ErrorDetails, model: type[BaseModel]) -> tuple[
         return "missing-key", "is missing", f"add `{field}: ...`"
     if kind in _TYPES:
         message, fix = _TYPES[kind]
+        if kind == "model_type" and "equations" in path:
+            fix = 'write {tex: "the equation in LaTeX", says: "what it says, in words"}'
         if kind == "int_type":
             fix = _written_as_text(value) or _NUMBERS.get(field, fix)
         return "type", message + ("" if value is None else f", not {_quote(value)}"), fix

@@ -79,6 +79,12 @@ def test_a_dry_run_shows_it_and_writes_nothing(collection, kb):
     ]
 
 
+def test_a_stub_is_filled_first(collection, kb, make, record):
+    stub = make(record("stub", authors=None, title="arXiv:2001.00002"))
+    told = kb(stub, "new-method", "stub")
+    assert (told.code, "kb edit stub" in told.err) == (2, True)
+
+
 def test_what_cannot_have_a_method_is_told_why(collection, kb):
     assert kb(collection, "new-method", "blog-post").code == 2
     missing = kb(collection, "new-method", "nothing-like-it-at-all")

@@ -181,7 +181,8 @@ def guided_model(
 ) -> NoiseModel:
     """The noise behind the score of p(x_t) p(y | x_t)^scale; ddim.sample with it is Algorithm 2.
 
-    One evaluation of the model and one of the classifier's gradient at each call.
+    One evaluation of the model and one of the classifier's gradient at each call.  The box is given a scale and does
+    not print it in its formula; here it multiplies the gradient, as in Algorithm 1.
     """
 
     def eps_hat(x: Tensor, t: Tensor) -> Tensor:

@@ -22,9 +22,10 @@ from implementations.ddpm import GaussianDiffusion, NoiseModel, check_signal, pr
 
 
 def timesteps(T: int, steps: int, spacing: str = "linear") -> Tensor:
-    """An increasing subset of 1..T that ends at T, where sampling starts (appendix D.2).
+    """An increasing subset of 1..T that ends at T, where sampling starts.
 
     spacing: "linear" is i T / S, "quadratic" is i^2 T / S^2, rounded; quadratic may merge small steps when S > sqrt(T).
+    The paper (appendix D.2) rounds c i and c i^2 down, with a c that brings the last one near T but not always to it.
     Returns (S,), int64.
     """
     if not 1 <= steps <= T:

@@ -58,7 +58,8 @@ def loss(model: NoiseModel, process: GaussianDiffusion, x_0: Tensor, *, noise: N
 def bound_loss(model: NoiseModel, process: GaussianDiffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
     """The same error weighted as the variational bound has it, for the large variance, without the bound's constants.
 
-    x_0: (B, ...).  Returns the estimate of L_1 + ... + L_T from one uniform t per row, in nats per entry.
+    x_0: (B, ...).  Returns the estimate of L_0 + ... + L_{T-1}, in the names of `bits_per_dimension`, from one uniform
+    t per row, in nats per entry; L_0 is taken as a density, and L_T, the prior, has nothing to learn.
     """
     t = noise.integers(1, process.T, x_0)
     eps = noise(x_0)

@@ -81,7 +81,7 @@ class GaussianDiffusion:
         return self.at(self.abar.sqrt(), t, x_0) * x_0, self.at(1 - self.abar, t, x_0)
 
     def posterior(self, x_0: Tensor, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
-        """The law of x_{t-1} given x_t and x_0, t in 1..T."""
+        """The law of x_{t-1} given x_t and x_0, t in 1..T, by Bayes' rule; DDPM prints it as its equation 7."""
         of_x_0, of_x_t = (self.at(weight, t, x_0) for weight in self.posterior_weights)
         return of_x_0 * x_0 + of_x_t * x_t, self.at(self.posterior_variance, t, x_0)
 

@@ -65,8 +65,9 @@ def loss(
 ) -> Tensor:
     """Squared error of D at log-normal noise levels, weighted by 1 / c_out^2, averaged over entries (Table 1).
 
-    In terms of F this is its plain squared error.  An untrained F = 0 scores 1 at every level, for any data of standard
-    deviation sigma_data.  y: (B, ...).
+    In terms of F this is its plain squared error.  An untrained F = 0 scores 1 at every level if the mean square of the
+    data is sigma_data^2, hence if their mean is 0 and sigma_data their standard deviation; else its score goes, as
+    noise grows, from 1 to their mean square over sigma_data^2.  y: (B, ...).
     """
     sigma = (P_mean + P_std * noise(y.new_empty(len(y)))).exp()
     weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
@@ -120,7 +121,8 @@ def trajectory(
 ) -> Iterator[Tensor]:
     """Algorithm 2, step by step: yields x at the end of each.  x: (B, ...), at noise level sigmas[0]; see `sample`.
 
-    Without churn it is Algorithm 1.  The state is float64; the model gets the dtype of x, and so does the caller.
+    With churn it is Algorithm 2; without, Algorithm 1 for sigma(t) = t and s(t) = 1.  The state is float64; the model
+    gets the dtype of x, and so does the caller.
     """
     if solver not in ("heun", "euler"):
         raise ValueError(f"solver must be 'heun' or 'euler', not {solver!r}")

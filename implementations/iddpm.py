@@ -41,7 +41,11 @@ def cosine_schedule(T: int = 4000, s: float = 0.008, largest: float = 0.999) -> 
 
 
 def timesteps(T: int, K: int) -> Tensor:
-    """K of the T steps, evenly spaced from 1 to T and rounded (section 4); T alone if K is 1.  Returns (K,), int64."""
+    """K of the T steps, evenly spaced from 1 to T and rounded (section 4); T alone if K is 1.  Returns (K,), int64.
+
+    Half-way between two steps the even one is taken.  The authors' code rounds alike but counts from 0, and so takes
+    the other: for about a third of all K the two lists differ in some steps, by one.
+    """
     if not 1 <= K <= T:
         raise ValueError(f"K must lie in 1..{T} (the trained process has T = {T} steps), not {K}")
     return torch.linspace(T, 1, K, dtype=torch.float64).round().long().flip(0)

@@ -263,7 +263,9 @@ def langevin(model: ScoreModel, x: Tensor, t: Time, *, r: float = 0.16, noise: N
     """Corrector: one Langevin step at time t, whose size keeps the ratio r of signal to noise.  x: (B, ...).
 
     The norms are averaged over the batch, as in the paper, so rows depend on each other through the step's size alone.
-    For VP, Algorithm 5 has a factor alpha_i, which the authors' code reads as 1 - beta_i, nearly 1: left to r.
+    This is Algorithm 4, for VE, taken for VP too.  There the paper's Algorithm 5 multiplies epsilon by alpha_i, which
+    is the product of 1 - beta_j for j up to i and falls to almost 0, so that steps at high noise are much shorter.
+    The authors' code multiplies by 1 - beta_i, nearly 1; here that is left to r.
     """
     g, z = model(x, for_all(clock(t), x)), noise(x)
     norm_g, norm_z = (v.flatten(1).norm(dim=1).mean() for v in (g, z))

@@ -1,6 +1,6 @@
 """Sliced score matching: a scalable approach to density and score estimation.
 
-Song, Garg, Shi & Ermon, UAI 2019. arXiv:1905.07088 (places are named by the paper's algorithms and terms).
+Song, Garg, Shi & Ermon, UAI 2019. arXiv:1905.07088 (equation numbers as its readers quote them).
 Compare the two scores only along random directions v.  After the same integration by parts as in score matching the
 trace of the Jacobian has become v^T (grad psi) v: one backward pass for each direction, whatever the dimension.
 

@@ -244,7 +244,9 @@ def decode(z_0: Tensor, gamma_0: Tensor, levels: int) -> Tensor:
 def fourier_features(z: Tensor, n: Sequence[int] = (7, 8)) -> Tensor:
     """z with sin(2^n pi z) and cos(2^n pi z) as further channels, so that fine detail is seen (appendix C).
 
-    z: (B, C, ...).  n: 7 and 8 suit 256 levels in [-1, 1]: the features repeat every two levels and every level.
+    z: (B, C, ...).  n: 7 and 8 suit 256 levels.  At the authors' spacing, 2 / 256, the features repeat every two levels
+    and every level; 256 levels from -1 to 1 lie 2 / 255 apart, and from end to end the phases drift by half a period
+    and by one.
     Returns (B, C (1 + 2 len(n)), ...).
     """
     return torch.cat([z, *(wave(2.0**k * pi * z) for k in n for wave in (torch.sin, torch.cos))], dim=1)

@@ -56,7 +56,7 @@ def sample(
     eta: float = 0.0,
     clip: tuple[float, float] | None = None,
     noise: Noise = gaussian,
-) -> Tensor:
+) -> Tensor:  # section 4.2
     """Reverse process over any increasing subset of timesteps, one network evaluation each.
 
     x_T: (B, ...) ~ N(0, I), the state at tau[-1].  tau: (S,) in 1..T.  eta: 0 deterministic, 1 ancestral (beta-tilde).
@@ -76,7 +76,7 @@ def sample(
             eps = (x - abar_t.sqrt() * x_0) / (1 - abar_t).sqrt()
         x = abar_s.sqrt() * x_0 + (1 - abar_s - sigma**2).sqrt() * eps  # Eq. 12
         if eta > 0 and s > 0:
-            x = x + sigma * noise(x)
+            x = x + sigma * noise(x)  # Eq. 12
     return x
 
 
@@ -91,7 +91,7 @@ def encode(model: NoiseModel, process: GaussianDiffusion, x_0: Tensor, tau: Tens
     for s, t in pairs(process, tau):
         abar_s, abar_t = process.abar[s], process.abar[t]
         eps = model(x, for_all(max(s, 1), x))  # no network is trained at t = 0; its nearest level is 1
-        slope = ((1 - abar_t) / abar_t).sqrt() - ((1 - abar_s) / abar_s).sqrt()
+        slope = ((1 - abar_t) / abar_t).sqrt() - ((1 - abar_s) / abar_s).sqrt()  # Eq. 13
         x = abar_t.sqrt() * (x / abar_s.sqrt() + slope * eps)  # Eq. 13
     return x
 

@@ -48,7 +48,7 @@ def predict_x_0(process: GaussianDiffusion, x_t: Tensor, t: int | Tensor, eps: T
     return (x_t - sigma * eps) / root  # Eq. 15
 
 
-def loss(model: NoiseModel, process: GaussianDiffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
+def loss(model: NoiseModel, process: GaussianDiffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:  # Alg. 1
     """L_simple: squared error of the predicted noise, at a uniform t, averaged over entries.  x_0: (B, ...)."""
     t = noise.integers(1, process.T, x_0)
     eps = noise(x_0)
@@ -92,7 +92,7 @@ def sample(
     *,
     variance: Variance = "small",
     noise: Noise = gaussian,
-) -> Tensor:
+) -> Tensor:  # Alg. 2
     """Ancestral sampling (Algorithm 2), T network evaluations.  x_T: (B, ...) ~ N(0, I).  Returns x_0: (B, ...)."""
     x = x_T
     for t in range(process.T, 0, -1):

@@ -147,7 +147,7 @@ def guided_step(law: Law, log_p: LogProbability, *, scale: float = 1.0, point: P
     def step(x: Tensor, t: int) -> tuple[Tensor, Tensor]:
         mean, variance = law(x, t)
         where, level = (x, t) if point == "x_t" else (mean, t - 1)
-        g = gradient(log_p, where, for_all(level, x))
+        g = gradient(log_p, where, for_all(level, x))  # Eq. 10
         return mean + scale * variance * g, variance  # Eq. 10
 
     return step
@@ -163,8 +163,8 @@ def sample(
     scale: float = 1.0,
     point: Point = "x_t",
     noise: Noise = gaussian,
-) -> Tensor:
-    """Guided ancestral sampling (Algorithm 1), T evaluations of the model and of the classifier's gradient.
+) -> Tensor:  # Alg. 1
+    """Guided ancestral sampling, T evaluations of the model and of the classifier's gradient.
 
     law: (x_t, t) to mean and variance of p(x_{t-1} | x_t), t from T to 1.  x_T: (B, ...) ~ N(0, I).
     Returns x_0: (B, ...).
@@ -178,14 +178,15 @@ def sample(
 
 def guided_model(
     model: NoiseModel, process: GaussianDiffusion, log_p: LogProbability, *, scale: float = 1.0
-) -> NoiseModel:
+) -> NoiseModel:  # Alg. 2
     """The noise behind the score of p(x_t) p(y | x_t)^scale; ddim.sample with it is Algorithm 2.
 
-    One evaluation of the model and one of the classifier's gradient at each call.
+    One evaluation of the model and one of the classifier's gradient at each call.  The box is given a scale and does
+    not print it in its formula; here it multiplies the gradient, as in Algorithm 1.
     """
 
     def eps_hat(x: Tensor, t: Tensor) -> Tensor:
-        root = process.at((1 - process.abar).sqrt(), t, x)
+        root = process.at((1 - process.abar).sqrt(), t, x)  # Eq. 14
         return model(x, t) - scale * root * gradient(log_p, x, t)  # Eq. 14
 
     return eps_hat

@@ -46,8 +46,8 @@ def loss(
     *,
     p_uncond: float = 0.1,
     noise: Noise = gaussian,
-) -> Tensor:
-    """L_simple of the network that is told the class, or nothing (Algorithm 1).  x_0: (B, ...); y: (B,) int64.
+) -> Tensor:  # Alg. 1
+    """L_simple of the network that is told the class, or nothing.  x_0: (B, ...); y: (B,) int64.
 
     p_uncond: in the paper 0.1 and 0.2 did equally well, 0.5 worse.
     """
@@ -55,7 +55,7 @@ def loss(
     return ddpm.loss(lambda x, t: model(x, t, c), process, x_0, noise=noise)
 
 
-def guided(model: ConditionalNoiseModel, y: Tensor, scale: float, null: int) -> NoiseModel:
+def guided(model: ConditionalNoiseModel, y: Tensor, scale: float, null: int) -> NoiseModel:  # Alg. 2
     """The noise predicted for classes y: (B,), guided; both predictions in one evaluation of a doubled batch.
 
     scale: 0 unconditional, 1 conditional, the paper's 1 + w.
@@ -65,7 +65,7 @@ def guided(model: ConditionalNoiseModel, y: Tensor, scale: float, null: int) -> 
         if y.shape != (len(x),):
             raise ValueError(f"y must hold one label per row of x, ({len(x)},), not {tuple(y.shape)}")
         c = torch.cat([y, torch.full_like(y, null)])
-        eps_c, eps_u = model(torch.cat([x, x]), torch.cat([t, t]), c).chunk(2)
+        eps_c, eps_u = model(torch.cat([x, x]), torch.cat([t, t]), c).chunk(2)  # Eq. 6
         return eps_u + scale * (eps_c - eps_u)  # Eq. 6
 
     return eps_tilde

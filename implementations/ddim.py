@@ -22,9 +22,10 @@ from implementations.ddpm import GaussianDiffusion, NoiseModel, check_signal, pr
 
 
 def timesteps(T: int, steps: int, spacing: str = "linear") -> Tensor:
-    """An increasing subset of 1..T that ends at T, where sampling starts (appendix D.2).
+    """An increasing subset of 1..T that ends at T, where sampling starts.
 
     spacing: "linear" is i T / S, "quadratic" is i^2 T / S^2, rounded; quadratic may merge small steps when S > sqrt(T).
+    The paper (appendix D.2) rounds c i and c i^2 down, with a c that brings the last one near T but not always to it.
     Returns (S,), int64.
     """
     if not 1 <= steps <= T:
@@ -55,7 +56,7 @@ def sample(
     eta: float = 0.0,
     clip: tuple[float, float] | None = None,
     noise: Noise = gaussian,
-) -> Tensor:
+) -> Tensor:  # section 4.2
     """Reverse process over any increasing subset of timesteps, one network evaluation each.
 
     x_T: (B, ...) ~ N(0, I), the state at tau[-1].  tau: (S,) in 1..T.  eta: 0 deterministic, 1 ancestral (beta-tilde).
@@ -75,7 +76,7 @@ def sample(
             eps = (x - abar_t.sqrt() * x_0) / (1 - abar_t).sqrt()
         x = abar_s.sqrt() * x_0 + (1 - abar_s - sigma**2).sqrt() * eps  # Eq. 12
         if eta > 0 and s > 0:
-            x = x + sigma * noise(x)
+            x = x + sigma * noise(x)  # Eq. 12
     return x
 
 
@@ -90,7 +91,7 @@ def encode(model: NoiseModel, process: GaussianDiffusion, x_0: Tensor, tau: Tens
     for s, t in pairs(process, tau):
         abar_s, abar_t = process.abar[s], process.abar[t]
         eps = model(x, for_all(max(s, 1), x))  # no network is trained at t = 0; its nearest level is 1
-        slope = ((1 - abar_t) / abar_t).sqrt() - ((1 - abar_s) / abar_s).sqrt()
+        slope = ((1 - abar_t) / abar_t).sqrt() - ((1 - abar_s) / abar_s).sqrt()  # Eq. 13
         x = abar_t.sqrt() * (x / abar_s.sqrt() + slope * eps)  # Eq. 13
     return x
 

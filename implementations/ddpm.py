@@ -44,11 +44,11 @@ def check_signal(process: GaussianDiffusion) -> None:
 def predict_x_0(process: GaussianDiffusion, x_t: Tensor, t: int | Tensor, eps: Tensor) -> Tensor:
     """The x_0 that x_t came from if eps was the noise.  x_t, eps: (B, ...); t: int or (B,).  Returns (B, ...)."""
     check_signal(process)
-    root, sigma = process.at(process.abar.sqrt(), t, x_t), process.at((1 - process.abar).sqrt(), t, x_t)
+    root, sigma = process.at(process.abar.sqrt(), t, x_t), process.at((1 - process.abar).sqrt(), t, x_t)  # Eq. 15
     return (x_t - sigma * eps) / root  # Eq. 15
 
 
-def loss(model: NoiseModel, process: GaussianDiffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
+def loss(model: NoiseModel, process: GaussianDiffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:  # Alg. 1
     """L_simple: squared error of the predicted noise, at a uniform t, averaged over entries.  x_0: (B, ...)."""
     t = noise.integers(1, process.T, x_0)
     eps = noise(x_0)
@@ -58,11 +58,12 @@ def loss(model: NoiseModel, process: GaussianDiffusion, x_0: Tensor, *, noise: N
 def bound_loss(model: NoiseModel, process: GaussianDiffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
     """The same error weighted as the variational bound has it, for the large variance, without the bound's constants.
 
-    x_0: (B, ...).  Returns the estimate of L_1 + ... + L_T from one uniform t per row, in nats per entry.
+    x_0: (B, ...).  Returns the estimate of L_0 + ... + L_{T-1}, in the names of `bits_per_dimension`, from one uniform
+    t per row, in nats per entry; L_0 is taken as a density, and L_T, the prior, has nothing to learn.
     """
     t = noise.integers(1, process.T, x_0)
     eps = noise(x_0)
-    weight = process.at(process.beta / (2 * process.alpha * (1 - process.abar)), t, x_0)
+    weight = process.at(process.beta / (2 * process.alpha * (1 - process.abar)), t, x_0)  # Eq. 12
     return process.T * (weight * (eps - model(process.diffuse(x_0, t, eps), t)).square()).mean()  # Eq. 12
 
 
@@ -77,11 +78,11 @@ def reverse(
     if variance not in ("small", "large"):
         raise ValueError(f"variance must be 'small' (beta-tilde) or 'large' (beta), not {variance!r}")
     check_signal(process)
-    share = process.at(process.beta / (1 - process.abar).sqrt(), t, x_t)
+    share = process.at(process.beta / (1 - process.abar).sqrt(), t, x_t)  # Eq. 11
     mean = (x_t - share * eps) / process.at(process.alpha.sqrt(), t, x_t)  # Eq. 11
     if variance == "large":
         return mean, process.at(process.beta, t, x_t)
-    return mean, process.at(process.posterior_variance, t, x_t)  # Eq. 7
+    return mean, process.at(process.posterior_variance, t, x_t)
 
 
 @torch.no_grad()
@@ -92,8 +93,8 @@ def sample(
     *,
     variance: Variance = "small",
     noise: Noise = gaussian,
-) -> Tensor:
-    """Ancestral sampling (Algorithm 2), T network evaluations.  x_T: (B, ...) ~ N(0, I).  Returns x_0: (B, ...)."""
+) -> Tensor:  # Alg. 2
+    """Ancestral sampling, T network evaluations.  x_T: (B, ...) ~ N(0, I).  Returns x_0: (B, ...)."""
     x = x_T
     for t in range(process.T, 0, -1):
         eps = model(x, for_all(t, x))
@@ -108,8 +109,8 @@ def decoder_log_likelihood(x_0: Tensor, mean: Tensor, variance: Tensor, levels: 
     Each value owns the interval half-way to its neighbours; the outermost two own the tails.  Returns nats, (B, ...).
     """
     centred, sd, half = x_0 - mean, variance.sqrt(), 1 / (levels - 1)
-    upper = torch.where(x_0 > 1 - half, torch.inf, (centred + half) / sd)
-    lower = torch.where(x_0 < -1 + half, -torch.inf, (centred - half) / sd)
+    upper = torch.where(x_0 > 1 - half, torch.inf, (centred + half) / sd)  # Eq. 13
+    lower = torch.where(x_0 < -1 + half, -torch.inf, (centred - half) / sd)  # Eq. 13
     # Mirror intervals above the mean, so that the two masses are small numbers and not both nearly one.
     above = upper + lower > 0
     upper, lower = torch.where(above, -lower, upper), torch.where(above, -upper, lower)
@@ -140,9 +141,9 @@ def bits_per_dimension(
         if t == 1:
             # beta-tilde_1 is 0; the decoder takes beta-tilde_2, the nearest level that has a width.
             first = process.at(process.posterior_variance, 2, x_0) if variance == "small" else var
-            rows.append(-decoder_log_likelihood(x_0, mean, first, levels))
+            rows.append(-decoder_log_likelihood(x_0, mean, first, levels))  # Eq. 5
         else:
-            rows.append(gaussian_kl(*process.posterior(x_0, x_t, t), mean, var))
+            rows.append(gaussian_kl(*process.posterior(x_0, x_t, t), mean, var))  # Eq. 5
     abar_T = process.at(process.abar, process.T, x_0)
-    rows.append(gaussian_kl(abar_T.sqrt() * x_0, 1 - abar_T, torch.zeros_like(x_0), torch.ones_like(abar_T)))
-    return torch.stack([row.flatten(1).mean(1) for row in rows]) / log(2)  # Eq. 5
+    rows.append(gaussian_kl(abar_T.sqrt() * x_0, 1 - abar_T, torch.zeros_like(x_0), torch.ones_like(abar_T)))  # Eq. 5
+    return torch.stack([row.flatten(1).mean(1) for row in rows]) / log(2)

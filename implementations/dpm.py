@@ -63,8 +63,11 @@ class GaussianDiffusion:
         self.abar = self.alpha.cumprod(0)
         before = torch.cat([self.abar[:1], self.abar[:-1]])
         noisy = torch.where(self.abar < 1, 1 - self.abar, 1)
-        self.posterior_variance = self.beta * (1 - before) / noisy
-        self.posterior_weights = before.sqrt() * self.beta / noisy, self.alpha.sqrt() * (1 - before) / noisy
+        self.posterior_variance = self.beta * (1 - before) / noisy  # section B.3
+        self.posterior_weights = (
+            before.sqrt() * self.beta / noisy,  # section B.3
+            self.alpha.sqrt() * (1 - before) / noisy,  # section B.3
+        )
 
     at = staticmethod(gather)
 
@@ -81,9 +84,9 @@ class GaussianDiffusion:
         return self.at(self.abar.sqrt(), t, x_0) * x_0, self.at(1 - self.abar, t, x_0)
 
     def posterior(self, x_0: Tensor, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
-        """The law of x_{t-1} given x_t and x_0, t in 1..T."""
+        """The law of x_{t-1} given x_t and x_0, t in 1..T, by Bayes' rule; DDPM prints it as its equation 7."""
         of_x_0, of_x_t = (self.at(weight, t, x_0) for weight in self.posterior_weights)
-        return of_x_0 * x_0 + of_x_t * x_t, self.at(self.posterior_variance, t, x_0)
+        return of_x_0 * x_0 + of_x_t * x_t, self.at(self.posterior_variance, t, x_0)  # section B.3
 
     def reverse(self, model: KernelModel, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
         """The learned law of x_{t-1} given x_t, a perturbation of the forward kernel.
@@ -130,7 +133,7 @@ class BinomialDiffusion:
 
     def kernel(self, x: Tensor, t: int | Tensor) -> Tensor:
         """The law T_pi(. | x; beta_t) of one step from x."""
-        beta = gather(self.beta, t, x.double())
+        beta = gather(self.beta, t, x.double())  # Eq. 2
         return x * (1 - beta) + self.rate * beta  # Eq. 2
 
     def marginal(self, x_0: Tensor, t: int | Tensor) -> Tensor:
@@ -144,7 +147,7 @@ class BinomialDiffusion:
         from_1, from_0 = self.kernel(torch.ones_like(x_t), t), self.kernel(torch.zeros_like(x_t), t)
         one = before * torch.where(x_t > 0, from_1, 1 - from_1)
         zero = (1 - before) * torch.where(x_t > 0, from_0, 1 - from_0)
-        return one / (one + zero)
+        return one / (one + zero)  # section B.3
 
     def reverse(self, model: KernelModel, x_t: Tensor, t: int | Tensor) -> Tensor:
         """The learned law of x_{t-1} given x_t, a perturbation of the forward kernel.  model(x_t, t): as x_t.
@@ -202,12 +205,12 @@ def divergence(
 ) -> Tensor:
     """KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) at one draw of x_t, in nats, (B,).  t: int or (B,) in 2..T."""
     x_t = process.draw(process.marginal(x_0, t), noise).to(x_0)
-    return process.kl(process.posterior(x_0, x_t, t), process.reverse(model, x_t, t)).flatten(1).sum(1)
+    return process.kl(process.posterior(x_0, x_t, t), process.reverse(model, x_t, t)).flatten(1).sum(1)  # Eq. 14
 
 
 def ends(process: Diffusion, x_0: Tensor) -> Tensor:
     """H_q(X_T | X_0) - H_q(X_1 | X_0) - H_p(X_T), in nats, (B,)."""
-    return process.entropy(x_0, process.T) - process.entropy(x_0, 1) - process.prior_entropy(x_0)
+    return process.entropy(x_0, process.T) - process.entropy(x_0, 1) - process.prior_entropy(x_0)  # Eq. 14
 
 
 def bound(model: KernelModel, process: Diffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
@@ -217,7 +220,7 @@ def bound(model: KernelModel, process: Diffusion, x_0: Tensor, *, noise: Noise =
     entries: only then is the cross-entropy to the prior the same for all t, as appendix B uses twice.
     x_0: (B, ...).  T - 1 network evaluations.
     """
-    K = ends(process, x_0)
+    K = ends(process, x_0)  # Eq. 14
     for t in range(2, process.T + 1):
         K = K - divergence(model, process, x_0, t, noise=noise)  # Eq. 14
     return K

@@ -40,7 +40,7 @@ def target(x: Tensor, x_tilde: Tensor, sigma: float | Tensor) -> Tensor:
 
 def objective(score: Score, x: Tensor, sigma: float | Tensor, *, noise: Noise = gaussian) -> Tensor:
     """Half the squared error of psi(x~) as a guess of the target.  x: (B, ...).  Returns (B,)."""
-    x_tilde = corrupt(x, sigma, noise=noise)
+    x_tilde = corrupt(x, sigma, noise=noise)  # section 4.2, a draw of q_sigma
     return explicit_objective(score, lambda x_tilde: target(x, x_tilde, sigma), x_tilde)  # section 4.2, J_DSM
 
 
@@ -56,8 +56,8 @@ def parzen_score(x_tilde: Tensor, data: Tensor, sigma: float | Tensor) -> Tensor
     averaged over the posterior of i.  Returns (B, ...).
     """
     squared = torch.cdist(x_tilde.flatten(1), data.flatten(1)).square()
-    posterior = (-squared / (2 * positive(sigma, squared).square())).softmax(1)
-    return target((posterior @ data.flatten(1)).view_as(x_tilde), x_tilde, sigma)
+    posterior = (-squared / (2 * positive(sigma, squared).square())).softmax(1)  # section 4.1
+    return target((posterior @ data.flatten(1)).view_as(x_tilde), x_tilde, sigma)  # section 4.1
 
 
 def denoise(score: Score, x_tilde: Tensor, sigma: float | Tensor) -> Tensor:
@@ -86,9 +86,9 @@ class DenoisingAutoencoder(nn.Module):
 
     def log_density(self, x: Tensor) -> Tensor:
         """Minus the energy, whose gradient is the score.  x: (B, features).  Returns (B,)."""
-        softplus = F.softplus(F.linear(x, self.weight, self.hidden_bias)).sum(1)
+        softplus = F.softplus(F.linear(x, self.weight, self.hidden_bias)).sum(1)  # section 4.3
         return (x @ self.visible_bias - 0.5 * x.square().sum(1) + softplus) / self.sigma**2  # section 4.3
 
     def forward(self, x_tilde: Tensor) -> Tensor:
         """The score, (reconstruction - x~) / sigma^2: (B, features)."""
-        return target(self.reconstruct(x_tilde), x_tilde, self.sigma)
+        return target(self.reconstruct(x_tilde), x_tilde, self.sigma)  # section 4.3

@@ -50,7 +50,7 @@ class Denoiser(nn.Module):
 
     def forward(self, x: Tensor, sigma: Tensor, *condition: Tensor) -> Tensor:
         c_skip, c_out, c_in, c_noise = self.scalings(sigma)
-        F = self.network(per_row(c_in, x) * x, c_noise, *condition)
+        F = self.network(per_row(c_in, x) * x, c_noise, *condition)  # Eq. 7
         return per_row(c_skip, x) * x + per_row(c_out, x) * F  # Eq. 7
 
 
@@ -65,12 +65,13 @@ def loss(
 ) -> Tensor:
     """Squared error of D at log-normal noise levels, weighted by 1 / c_out^2, averaged over entries (Table 1).
 
-    In terms of F this is its plain squared error.  An untrained F = 0 scores 1 at every level, for any data of standard
-    deviation sigma_data.  y: (B, ...).
+    In terms of F this is its plain squared error.  An untrained F = 0 scores 1 at every level if the mean square of the
+    data is sigma_data^2, hence if their mean is 0 and sigma_data their standard deviation; else its score goes, as
+    noise grows, from 1 to their mean square over sigma_data^2.  y: (B, ...).
     """
     sigma = (P_mean + P_std * noise(y.new_empty(len(y)))).exp()
     weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
-    n = per_row(sigma, y) * noise(y)
+    n = per_row(sigma, y) * noise(y)  # Eq. 2
     return (per_row(weight, y) * (model(y + n, sigma) - y).square()).mean()  # Eq. 2
 
 
@@ -83,10 +84,10 @@ def schedule(steps: int = 18, sigma_min: float = 0.002, sigma_max: float = 80.0,
         raise ValueError(f"steps must be at least 1, not {steps}")
     if not (0 < sigma_min < sigma_max < inf and rho > 0):
         raise ValueError(f"want 0 < sigma_min < sigma_max and rho > 0, not {sigma_min}, {sigma_max} and {rho}")
-    fraction = torch.arange(steps, dtype=torch.float64) / max(steps - 1, 1)
-    high, low = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
+    fraction = torch.arange(steps, dtype=torch.float64) / max(steps - 1, 1)  # Eq. 5
+    high, low = sigma_max ** (1 / rho), sigma_min ** (1 / rho)  # Eq. 5
     sigmas = ((high + fraction * (low - high)) ** rho).clamp(sigma_min, sigma_max)  # Eq. 5
-    return torch.cat([sigmas, sigmas.new_zeros(1)])
+    return torch.cat([sigmas, sigmas.new_zeros(1)])  # Eq. 5
 
 
 def slope(D: DenoisingModel, x: Tensor, sigma: float | Tensor) -> Tensor:
@@ -117,10 +118,11 @@ def trajectory(
     S_max: float = inf,
     S_noise: float = 1.0,
     noise: Noise = gaussian,
-) -> Iterator[Tensor]:
-    """Algorithm 2, step by step: yields x at the end of each.  x: (B, ...), at noise level sigmas[0]; see `sample`.
+) -> Iterator[Tensor]:  # Algs. 1 and 2
+    """The sampler, step by step: yields x at the end of each.  x: (B, ...), at noise level sigmas[0]; see `sample`.
 
-    Without churn it is Algorithm 1.  The state is float64; the model gets the dtype of x, and so does the caller.
+    With churn it is Algorithm 2; without, Algorithm 1 for sigma(t) = t and s(t) = 1.  The state is float64; the model
+    gets the dtype of x, and so does the caller.
     """
     if solver not in ("heun", "euler"):
         raise ValueError(f"solver must be 'heun' or 'euler', not {solver!r}")

@@ -41,7 +41,11 @@ def cosine_schedule(T: int = 4000, s: float = 0.008, largest: float = 0.999) -> 
 
 
 def timesteps(T: int, K: int) -> Tensor:
-    """K of the T steps, evenly spaced from 1 to T and rounded (section 4); T alone if K is 1.  Returns (K,), int64."""
+    """K of the T steps, evenly spaced from 1 to T and rounded (section 4); T alone if K is 1.  Returns (K,), int64.
+
+    Half-way between two steps the even one is taken.  The authors' code rounds alike but counts from 0, and so takes
+    the other: for about a third of all K the two lists differ in some steps, by one.
+    """
     if not 1 <= K <= T:
         raise ValueError(f"K must lie in 1..{T} (the trained process has T = {T} steps), not {K}")
     return torch.linspace(T, 1, K, dtype=torch.float64).round().long().flip(0)
@@ -90,7 +94,7 @@ def reverse(
     x_0 = predict_x_0(process, x_t, t, eps)
     mean, _ = process.posterior(x_0 if clip is None else x_0.clamp(*clip), x_t, t)
     v = (place + 1) / 2
-    least, most = (process.at(table.log(), t, x_t) for table in (least_variance(process), process.beta))
+    least, most = (process.at(table.log(), t, x_t) for table in (least_variance(process), process.beta))  # Eq. 15
     return mean, torch.exp(v * most + (1 - v) * least)  # Eq. 15
 
 
@@ -204,10 +208,10 @@ class Importance(nn.Module):
         """p_t for t = 1..T: (T,), float64."""
         T, size = self.losses.shape
         flat = self.losses.new_full((T,), 1 / T)
-        root = self.losses.square().mean(1).sqrt()
+        root = self.losses.square().mean(1).sqrt()  # Eq. 18
         if (self.count < size).any() or not root.any():
             return flat
-        return (1 - self.uniform) * root / root.sum() + self.uniform * flat
+        return (1 - self.uniform) * root / root.sum() + self.uniform * flat  # Eq. 18
 
     def draw(self, like: Tensor, *, noise: Noise = gaussian) -> tuple[Tensor, Tensor]:
         """A t in 1..T for each row of `like`, and 1 / p_t, the weight of its loss.  Returns (B,) int64, (B,) float64.
@@ -217,7 +221,7 @@ class Importance(nn.Module):
         p = self.probabilities()
         u = noise.uniform(like.flatten(1)[:, 0].to(p))
         k = torch.searchsorted(p.cumsum(0), u, right=True).clamp_max(len(p) - 1)
-        return k + 1, 1 / p[k]
+        return k + 1, 1 / p[k]  # Eq. 18
 
     @torch.no_grad()
     def record(self, t: Tensor, loss: Tensor) -> None:

@@ -59,8 +59,8 @@ def langevin(
 
 def anneal(
     model: ScoreModel, sigmas: Tensor, x: Tensor, *, eps: float = 2e-5, T: int = 100, noise: Noise = gaussian
-) -> Iterator[Tensor]:
-    """Annealed Langevin dynamics (Algorithm 1), level by level: yields x at the end of each.  Arguments of `sample`."""
+) -> Iterator[Tensor]:  # Alg. 1
+    """Annealed Langevin dynamics, level by level: yields x at the end of each.  Arguments of `sample`."""
     if not (len(sigmas) and (sigmas > 0).all() and (sigmas.diff() < 0).all()):
         raise ValueError(f"noise levels must fall and stay above 0, not {sigmas.tolist()}")
     for sigma in sigmas.tolist():

@@ -71,8 +71,8 @@ def variance_ratio(eps: float | Tensor, T: int, gamma: float, sigma_L: float) ->
 
     For data at one point; the same at each level (Proposition 3).
     """
-    keep = (1 - eps / sigma_L**2) ** 2
-    settled = 2 * eps / (sigma_L**2 * (1 - keep))
+    keep = (1 - eps / sigma_L**2) ** 2  # Eq. 4
+    settled = 2 * eps / (sigma_L**2 * (1 - keep))  # Eq. 4
     return keep**T * (gamma**2 - settled) + settled  # Eq. 4
 
 
@@ -110,8 +110,8 @@ def sample(
     T: int = 5,
     denoised: bool = True,
     noise: Noise = gaussian,
-) -> Tensor:
-    """Annealed Langevin dynamics, and a last step that takes off the noise of the last level (Algorithm 1).
+) -> Tensor:  # Alg. 1
+    """Annealed Langevin dynamics, and a last step that takes off the noise of the last level.
 
     sigmas: (L,), falling.  x: (B, ...).  eps: from `step_size`; stable below 2 sigma_L^2.  L T + 1 network evaluations,
     L T if not denoised.  Returns (B, ...).

@@ -49,7 +49,7 @@ def objective(score: Score, x: Tensor) -> Tensor:
     trace = psi.new_zeros(len(psi))
     for i in range(psi.shape[1]):
         (row,) = torch.autograd.grad(psi[:, i].sum(), x, create_graph=True, materialize_grads=True)
-        trace = trace + row.flatten(1)[:, i]
+        trace = trace + row.flatten(1)[:, i]  # Eq. 3
     return trace + 0.5 * psi.square().sum(1)  # Eq. 3
 
 

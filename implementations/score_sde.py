@@ -136,15 +136,15 @@ class LinearBeta(SDE):
         return 1.0
 
     def beta(self, t: Time) -> Tensor:
-        return self.beta_min + (self.beta_max - self.beta_min) * clock(t)
+        return self.beta_min + (self.beta_max - self.beta_min) * clock(t)  # Eq. 32
 
     def integral(self, t: Time) -> Tensor:
         """Of beta from 0 to t."""
         t = clock(t)
-        return self.beta_min * t + (self.beta_max - self.beta_min) * t.square() / 2
+        return self.beta_min * t + (self.beta_max - self.beta_min) * t.square() / 2  # Eqs. 33 and 34
 
     def rate(self, t: Time) -> Tensor:
-        return -self.beta(t) / 2
+        return -self.beta(t) / 2  # Eqs. 12 and 32
 
 
 class VP(LinearBeta):
@@ -200,7 +200,7 @@ def loss(
     """
     t = random_times(x_0, noise)
     alpha, sigma = sde.kernel(t)
-    ell = objective(lambda x: model(x, t.to(x)), per_row(alpha, x_0) * x_0, sigma, noise=noise)
+    ell = objective(lambda x: model(x, t.to(x)), per_row(alpha, x_0) * x_0, sigma, noise=noise)  # Eq. 7
     return 2 * ((sigma.square() if weight is None else weight(t)).to(ell) * ell).mean()  # Eq. 7
 
 
@@ -234,11 +234,16 @@ def euler_maruyama(model: ScoreModel, sde: SDE, x: Tensor, t: Time, s: Time, *, 
     """Predictor: a step of the reverse-time SDE from t down to s.  x: (B, ...)."""
     g, h = per_row(sde.diffusion(t), x), per_row(clock(t) - clock(s), x)
     slope = sde.drift(x, t) - g.square() * model(x, for_all(clock(t), x))  # Eq. 6
-    return x - h * slope + h.sqrt() * g * noise(x)
+    return x - h * slope + h.sqrt() * g * noise(x)  # Eq. 6
 
 
-def reverse_diffusion(model: ScoreModel, sde: SDE, x: Tensor, t: Time, s: Time, *, noise: Noise = gaussian) -> Tensor:
-    """Predictor: the forward step's own discretisation, reversed, from t down to s.  x: (B, ...)."""
+def reverse_diffusion(
+    model: ScoreModel, sde: SDE, x: Tensor, t: Time, s: Time, *, noise: Noise = gaussian
+) -> Tensor:  # Algs. 2 and 3
+    """Predictor: the forward step's own discretisation, reversed, from t down to s.  x: (B, ...).
+
+    `sample` with it is Algorithm 2 for VE and Algorithm 3 for VP, but for what `langevin` says.
+    """
     A, G = (per_row(v, x) for v in sde.step(s, t))
     return (2 - A) * x + G.square() * model(x, for_all(clock(t), x)) + G * noise(x)  # Eq. 46
 
@@ -256,18 +261,20 @@ def probability_flow_step(
 ) -> Tensor:
     """Predictor: the same for the probability flow ODE (Eq. 43 for VE, 44 for VP).  x: (B, ...); draws nothing."""
     A, G = (per_row(v, x) for v in sde.step(s, t))
-    return (2 - A) * x + G.square() / 2 * model(x, for_all(clock(t), x))  # Eq. 43
+    return (2 - A) * x + G.square() / 2 * model(x, for_all(clock(t), x))  # Eqs. 43 and 44
 
 
-def langevin(model: ScoreModel, x: Tensor, t: Time, *, r: float = 0.16, noise: Noise = gaussian) -> Tensor:
+def langevin(model: ScoreModel, x: Tensor, t: Time, *, r: float = 0.16, noise: Noise = gaussian) -> Tensor:  # Alg. 4
     """Corrector: one Langevin step at time t, whose size keeps the ratio r of signal to noise.  x: (B, ...).
 
     The norms are averaged over the batch, as in the paper, so rows depend on each other through the step's size alone.
-    For VP, Algorithm 5 has a factor alpha_i, which the authors' code reads as 1 - beta_i, nearly 1: left to r.
+    This is Algorithm 4, for VE, taken for VP too.  There the paper's Algorithm 5 multiplies epsilon by alpha_i, which
+    is the product of 1 - beta_j for j up to i and falls to almost 0, so that steps at high noise are much shorter.
+    The authors' code multiplies by 1 - beta_i, nearly 1; here that is left to r.
     """
     g, z = model(x, for_all(clock(t), x)), noise(x)
     norm_g, norm_z = (v.flatten(1).norm(dim=1).mean() for v in (g, z))
-    epsilon = 2 * (r * norm_z / norm_g).square()  # Algorithm 4
+    epsilon = 2 * (r * norm_z / norm_g).square()
     return x + epsilon * g + (2 * epsilon).sqrt() * z
 
 
@@ -295,8 +302,8 @@ def sample(
     r: float = 0.16,
     predictor: Callable[..., Tensor] = reverse_diffusion,
     noise: Noise = gaussian,
-) -> Tensor:
-    """Predictor-corrector sampling (Algorithm 1), N + (N - 1) M network evaluations.
+) -> Tensor:  # Alg. 1
+    """Predictor-corrector sampling, N + (N - 1) M network evaluations.
 
     x_T: (B, ...) ~ N(0, sde.prior_std^2 I).  N: noise levels; the step from the last to the data is one of denoising.
     M: corrector steps at each level, each with ratio r; the paper takes 1 for VE and 0 for VP.  Returns x_0: (B, ...).
@@ -405,7 +412,7 @@ def divergence(velocity: Callable[[Tensor, Time], Tensor], x: Tensor, t: Time, p
         value = velocity(leaf, t)
         total = value.new_zeros(len(x))
         for v in probes:
-            (slope,) = torch.autograd.grad((v * value).sum(), leaf, retain_graph=True)
+            (slope,) = torch.autograd.grad((v * value).sum(), leaf, retain_graph=True)  # Eq. 40
             total = total + (v * slope).flatten(1).sum(1)  # Eq. 40
     return value.detach(), total.detach()
 
@@ -440,5 +447,5 @@ def log_likelihood(
         return torch.cat([value.flatten(1), change[:, None]], dim=1)
 
     start = torch.cat([x.flatten(1), x.new_zeros(len(x), 1)], dim=1)
-    end = solve(joint, start, (eps, 1.0), tolerance=tolerance)[-1]
+    end = solve(joint, start, (eps, 1.0), tolerance=tolerance)[-1]  # Eq. 39
     return (log_prior or sde.prior_log_prob)(end[:, :-1].reshape(x.shape)) + end[:, -1]  # Eq. 39

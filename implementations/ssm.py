@@ -1,6 +1,6 @@
 """Sliced score matching: a scalable approach to density and score estimation.
 
-Song, Garg, Shi & Ermon, UAI 2019. arXiv:1905.07088 (places are named by the paper's algorithms and terms).
+Song, Garg, Shi & Ermon, UAI 2019. arXiv:1905.07088 (equation numbers as its readers quote them).
 Compare the two scores only along random directions v.  After the same integration by parts as in score matching the
 trace of the Jacobian has become v^T (grad psi) v: one backward pass for each direction, whatever the dimension.
 
@@ -47,7 +47,7 @@ def objective(
     law: Law = rademacher,
     variance_reduced: bool = False,
     noise: Noise = gaussian,
-) -> Tensor:
+) -> Tensor:  # Alg. 1
     """Score matching along `projections` random directions for each row, averaged.  x: (B, ...).  Returns (B,).
 
     variance_reduced: take the mean over v of the second term, |psi|^2 / 2, which is known when E[v v^T] = I (SSM-VR).
@@ -62,9 +62,9 @@ def objective(
         v = law(x.detach(), noise)
         along = (v * psi).flatten(1).sum(1)
         (slope,) = torch.autograd.grad(along.sum(), x, create_graph=True, materialize_grads=True)
-        square = psi.flatten(1).square().sum(1) if variance_reduced else along.square()
-        total = total + (v * slope).flatten(1).sum(1) + 0.5 * square  # Algorithm 1
-    return total / projections
+        square = psi.flatten(1).square().sum(1) if variance_reduced else along.square()  # Eqs. 7 and 8
+        total = total + (v * slope).flatten(1).sum(1) + 0.5 * square  # Eqs. 7 and 8
+    return total / projections  # Eqs. 7 and 8
 
 
 def loss(

@@ -131,16 +131,16 @@ class UNet(nn.Module):
         for level, shrink in enumerate(self.shrink):
             for stage in self.down[level * self.blocks : (level + 1) * self.blocks]:
                 h = stage(h, c)
-                skips.append(h)
-            h = shrink(h)
+                skips.append(h)  # section 2
+            h = shrink(h)  # section 2
         for stage in self.middle:
             h = stage(h, c)
         for level, grow in enumerate(self.grow):
-            h = grow(h)
+            h = grow(h)  # section 2
             for stage in self.up[level * self.blocks : (level + 1) * self.blocks]:
-                h = stage(self.join(h, skips.pop()), c)
+                h = stage(self.join(h, skips.pop()), c)  # section 2
         return self.outlet(F.silu(self.norm(h)))
 
     def join(self, h: Tensor, skip: Tensor) -> Tensor:
         """What a block of the expanding path sees: its own features, cropped to the skip's size, and the skip."""
-        return torch.cat([h[..., : skip.shape[-2], : skip.shape[-1]], skip], dim=1)
+        return torch.cat([h[..., : skip.shape[-2], : skip.shape[-1]], skip], dim=1)  # section 2

@@ -169,7 +169,7 @@ def log_decoder(z_0: Tensor, gamma_0: Tensor, levels: int) -> Tensor:
         raise ValueError(f"data must have at least 2 levels in [-1, 1], not {levels}")
     alpha, _ = alpha_sigma(gamma_0, z_0)
     values = torch.linspace(-1, 1, levels, dtype=z_0.dtype, device=z_0.device)
-    distance = ((z_0 / alpha)[..., None] - values).square()
+    distance = ((z_0 / alpha)[..., None] - values).square()  # Eq. 8
     return (-0.5 * distance * (-gamma_0).exp().to(z_0)).log_softmax(-1)  # Eq. 8
 
 
@@ -179,7 +179,7 @@ def reconstruction_loss(x: Tensor, gamma_0: Tensor, levels: int, *, noise: Noise
         raise ValueError(f"x must lie in [-1, 1], not {x.min():.3g}..{x.max():.3g}")
     index = ((x + 1) * (levels - 1) / 2).round().long()
     log_p = log_decoder(diffuse(x, gamma_0, noise(x)), gamma_0, levels)
-    return -log_p.gather(-1, index[..., None]).flatten(1).sum(1)
+    return -log_p.gather(-1, index[..., None]).flatten(1).sum(1)  # Eq. 8
 
 
 @torch.no_grad()
@@ -191,7 +191,7 @@ def bound(
     x: (B, ...) on `levels` values in [-1, 1].  Returns (3, B), nats; `bits` makes bits per dimension of them.
     """
     gamma_0, gamma_1 = schedule(torch.tensor([0.0, 1.0], dtype=F64, device=x.device))
-    prior, reconstruction = prior_loss(x, gamma_1), reconstruction_loss(x, gamma_0, levels, noise=noise)
+    prior, reconstruction = prior_loss(x, gamma_1), reconstruction_loss(x, gamma_0, levels, noise=noise)  # Eq. 11
     return torch.stack([prior, reconstruction, diffusion_loss(model, schedule, x, T=T, noise=noise)])  # Eq. 11
 
 
@@ -214,9 +214,9 @@ def loss(model: NoiseModel, schedule: MonotoneSchedule, x: Tensor, levels: int, 
         value.register_hook(lambda gradient: twice * gradient)
     gamma_0, gamma_1 = schedule.ends
     gamma, weight = gamma_0 + (gamma_1 - gamma_0) * h, (gamma_1 - gamma_0) * rate
-    diffusion = 0.5 * weight * squared_error(model, x, gamma, noise(x))
+    diffusion = 0.5 * weight * squared_error(model, x, gamma, noise(x))  # Eq. 17
     twice.copy_(2 * diffusion.detach())
-    return (diffusion + prior_loss(x, gamma_1) + reconstruction_loss(x, gamma_0, levels, noise=noise)).mean()
+    return (diffusion + prior_loss(x, gamma_1) + reconstruction_loss(x, gamma_0, levels, noise=noise)).mean()  # Eq. 11
 
 
 @torch.no_grad()
@@ -244,7 +244,9 @@ def decode(z_0: Tensor, gamma_0: Tensor, levels: int) -> Tensor:
 def fourier_features(z: Tensor, n: Sequence[int] = (7, 8)) -> Tensor:
     """z with sin(2^n pi z) and cos(2^n pi z) as further channels, so that fine detail is seen (appendix C).
 
-    z: (B, C, ...).  n: 7 and 8 suit 256 levels in [-1, 1]: the features repeat every two levels and every level.
+    z: (B, C, ...).  n: 7 and 8 suit 256 levels.  At the authors' spacing, 2 / 256, the features repeat every two levels
+    and every level; 256 levels from -1 to 1 lie 2 / 255 apart, and from end to end the phases drift by half a period
+    and by one.
     Returns (B, C (1 + 2 len(n)), ...).
     """
     return torch.cat([z, *(wave(2.0**k * pi * z) for k in n for wave in (torch.sin, torch.cos))], dim=1)

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kb_tools.equations import equation_lines
+from kb_tools.equations import anchors
 from kb_tools.layers import PACKAGE, code_lines, demos_imported, files, methods_imported, strangers, unwritten
 
 _HERE = Path(__file__).resolve()
@@ -37,16 +37,20 @@ _READERS = (
 class Facts(NamedTuple):
     """One method.
 
-    equations: number -> lines of the comments that name it.  imports: other methods, (module of the package, line,
-    column).  demos: those of other methods that its demo imports, alike.  lines: of code.  unwritten: functions of it
-    and of its tests that only say what is to be written.  says_why: its docstring has a sentence on why it is long.
-    broken: (file inside the collection, line, why it is not Python), of its own file and of those it uses.  entries:
-    what was measured.  stale: why that says nothing about the code of now.  failing: recorded claims that do not hold.
-    unreadable: why the file of evidence cannot be used.  bugs: why the planted bugs were not counted on the code of
-    now, or not enough of them were seen.
+    equations, sections, algorithms, strays, names: as in kb_tools.equations.  imports: other methods, (module of the
+    package, line, column).  demos: those of other methods that its demo imports, alike.  lines: of code.  unwritten:
+    functions of it and of its tests that only say what is to be written.  says_why: its docstring has a sentence on why
+    it is long.  broken: (file inside the collection, line, why it is not Python), of its own file and of those it uses.
+    entries: what was measured.  stale: why that says nothing about the code of now.  failing: recorded claims that do
+    not hold.  unreadable: why the file of evidence cannot be used.  bugs: why the planted bugs were not counted on the
+    code of now, or not enough of them were seen.
     """
 
     equations: dict[str, list[int]]
+    sections: dict[str, list[int]]
+    algorithms: dict[str, list[int]]
+    strays: list[list[Any]]
+    names: list[str]
     imports: list[list[Any]]
     demos: list[list[Any]]
     lines: int
@@ -144,13 +148,18 @@ def _derive(root: Path, module: str) -> Facts:
     from implementations.verification.mutants import recorded
 
     path = root / PACKAGE / f"{module}.py"
-    facts = Facts({}, [], [], 0, [], False, [], [], None, [], None, [])
+    facts = Facts({}, {}, {}, [], [], [], [], 0, [], False, [], [], None, [], None, [])
     try:
         code = path.read_text(encoding="utf-8")
         tree = ast.parse(code)
+        found = anchors(code)
         facts = facts._replace(
             imports=list(methods_imported(tree)),
-            equations=equation_lines(code),
+            equations=found.equations,
+            sections=found.sections,
+            algorithms=found.algorithms,
+            strays=[list(stray) for stray in found.strays],
+            names=sorted(found.names),
             lines=code_lines(code, tree),
             unwritten=unwritten(tree),
             says_why="Long because" in (ast.get_docstring(tree) or ""),

@@ -21,6 +21,8 @@ _TOGETHER = (
     ("cites", "cites_source", "say where the list was read"),
     ("equations", "equations_from", "say which version numbers them"),
     ("equations", "implementation", "name the method that implements them"),
+    ("algorithms", "implementation", "name the method that implements them"),
+    ("symbols", "implementation", "name the method whose names they are"),
 )
 
 

@@ -1,12 +1,15 @@
-"""Records held against the code: who owns a method, equation comments, imports as lineage, the rooms of the code."""
+"""Records held against the code: who owns a method, anchors, imports as lineage, the rooms of the code."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from kb_tools.check.finished import check_finished
-from kb_tools.code_facts import known
+from kb_tools.code_facts import Facts, known
+from kb_tools.equations import SECTION, names_in
 from kb_tools.errors import Problem
 from kb_tools.layers import PACKAGE, WHY
 from kb_tools.records.reader import Document
@@ -50,36 +53,71 @@ def check_methods(collection: Collection, documents: list[Document]) -> Iterator
             place = (line, 1) if line else (0, 0)
             yield Problem(collection.root / file, *place, "python", f"is not Python: {why}", fix="mend it")
         if not any(file == f"{PACKAGE}/{path.name}" for file, _, _ in one.broken):
-            yield from _check_equations(path, owner, one.equations)
+            yield from _check_equations(path, owner, one)
+            yield from _check_algorithms(path, owner, one)
+            yield from _check_symbols(path, owner, one)
             yield from _check_imports(path, owner, one.imports, owners)
         yield from _check_demos(folder / "demos" / path.name, owner, one.demos, owners)
         yield from check_finished(collection.root, module, owner, one)
 
 
-def _check_equations(path: Path, document: Document, cited: dict[str, list[int]]) -> Iterator[Problem]:
-    declared = (document.data or {}).get("equations")
-    declared = declared if isinstance(declared, dict) else {}
-    for number in declared:
-        if number not in cited:
-            line, column = document.where(("equations", number))
-            yield Problem(
-                document.path,
-                line,
-                column,
-                "equation",
-                f"equations: no comment `# Eq. {number}` in {PACKAGE}/{path.name}",
-                fix="put the comment on the line that implements it, or delete the equation here",
-            )
-    for number, lines in cited.items():
-        if number not in declared:
-            yield Problem(
-                path,
-                lines[0],
-                1,
-                "equation",
-                f"Eq. {number} is not among the equations of {document.path.stem}",
-                fix=f'add "{number}": {{tex: ..., says: ...}} to the record',
-            )
+def _check_equations(path: Path, document: Document, facts: Facts) -> Iterator[Problem]:
+    fix = "put the comment on the line that implements it, or delete the equation here"
+    for number in _declared(document, "equations", facts.equations | facts.sections):
+        message = f"equations: no comment {_comment('Eq.', number)} in {PACKAGE}/{path.name}"
+        yield Problem(document.path, *document.where(("equations", number)), "equation", message, fix=fix)
+    for number, lines in facts.equations.items():
+        if number not in _mapping(document, "equations"):
+            message = f"Eq. {number} is not among the equations of {document.path.stem}"
+            fix = f'add "{number}": {{tex: ..., says: ...}} to the record'
+            yield Problem(path, lines[0], 1, "equation", message, fix=fix)
+
+
+def _check_algorithms(path: Path, document: Document, facts: Facts) -> Iterator[Problem]:
+    fix = "put the comment on the `def` of the function that implements it, or delete the algorithm here"
+    for number in _declared(document, "algorithms", facts.algorithms):
+        message = f"algorithms: no comment {_comment('Alg.', number)} on a `def` of {PACKAGE}/{path.name}"
+        yield Problem(document.path, *document.where(("algorithms", number)), "algorithm", message, fix=fix)
+    for number, lines in facts.algorithms.items():
+        # A section on a `def` may be what an equation of the record has instead of a number, or a remark.
+        if number not in _mapping(document, "algorithms") and not number.startswith(SECTION):
+            message = f"Alg. {number} is not among the algorithms of {document.path.stem}"
+            fix = f'add "{number}": {{says: ..., steps: [...]}} to the record'
+            yield Problem(path, lines[0], 1, "algorithm", message, fix=fix)
+    fix = "put it where a `def` begins or where its signature ends; to mention an algorithm, write `Algorithm`"
+    for number, line in facts.strays:
+        yield Problem(path, line, 1, "algorithm", f"Alg. {number} does not stand on a `def`", fix=fix)
+
+
+def _check_symbols(path: Path, document: Document, facts: Facts) -> Iterator[Problem]:
+    symbols = (document.data or {}).get("symbols")
+    for place, symbol in enumerate(symbols if isinstance(symbols, list) else []):
+        code = symbol.get("code") if isinstance(symbol, dict) else None
+        if not isinstance(code, str):
+            continue  # the model says so
+        names = names_in(code)
+        unknown = [name for name in names if name not in facts.names]
+        if unknown or not names:
+            what = f"has no name `{unknown[0]}`" if unknown else f"has no names in `{code}`"
+            near = get_close_matches(unknown[0], facts.names, n=1) if unknown else []
+            fix = f"did you mean {near[0]}?" if near else "write the name that the code has, or delete the symbol"
+            where = document.where(("symbols", place, "code"))
+            message = f"symbols: {PACKAGE}/{path.name} {what}"
+            yield Problem(document.path, *where, "symbol", message, fix=fix)
+
+
+def _declared(document: Document, field: str, cited: Mapping[str, list[int]]) -> list[str]:
+    """What the record declares and no comment anchors."""
+    return [number for number in _mapping(document, field) if number not in cited]
+
+
+def _mapping(document: Document, field: str) -> dict[str, Any]:
+    declared = (document.data or {}).get(field)
+    return declared if isinstance(declared, dict) else {}
+
+
+def _comment(kind: str, number: str) -> str:
+    return f"`# {number}`" if number.startswith(SECTION) else f"`# {kind} {number}`"
 
 
 def _check_imports(

@@ -83,10 +83,10 @@ def _all_documents(collection: Collection) -> list[Document]:
 def check_command(collection: Collection, records: tuple[str, ...], fix: bool, dry_run: bool, as_json: bool) -> int:
     """Report every problem of every file, each with its place and its fix; exit with 1 if there is one.
 
-    Files, model, layout, edges, cycles, names that clash, topics, schemas; the records against the code: equation
-    comments, imports; and all that a finished method has: a demo, tests, evidence on ten seeds whose claims stand,
-    planted bugs that are seen.  With RECORDS, only what is about them, and which of their fields nobody has written
-    yet.
+    Files, model, layout, edges, cycles, names that clash, topics, schemas; the records against the code: comments
+    of equations and algorithms, symbols, imports; and all that a finished method has: a demo, tests, evidence on ten
+    seeds whose claims stand, planted bugs that are seen.  With RECORDS, only what is about them, and which of their
+    fields nobody has written yet.
 
     --fix lays out files, quotes what YAML would misread, takes out byte order marks and repetitions, writes the present
     id for a former one, and renews the schemas; what a person must decide stays a problem.

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from kb_tools.cli.output import cut, json_option, put, put_json, say, shown_path, style, terminal, with_collection
+from kb_tools.equations import anchor_name
 from kb_tools.records.index import Entry
 from kb_tools.records.store import Collection
 
@@ -135,8 +136,13 @@ def _code(data: dict[str, Any], evidence: dict[str, Any] | None) -> Iterator[str
     yield ""
     yield _field("code", f"implementations/{data['implementation']}.py")
     for number, equation in (data.get("equations") or {}).items():
-        yield _field(f"Eq. {number}", equation["says"])
+        yield _field(anchor_name("Eq.", number), equation["says"])
         yield from (f"{'':{_LABEL}}{line}" for line in equation["tex"].split("\n"))
+    for number, algorithm in (data.get("algorithms") or {}).items():
+        yield _field(anchor_name("Alg.", number), algorithm["says"])
+        yield from (f"{'':{_LABEL}}{step}" for step in algorithm["steps"])
+    for symbol in data.get("symbols") or []:
+        yield _field("symbol", f"{symbol['paper']} is {symbol['code']}: {symbol['says']}")
     for entry in evidence["entries"] if evidence else []:
         yield _field("measured", f"{entry['device']}, {entry['data']}, {entry.get('recorded', 'no date')}")
         for claim in entry.get("claims", []):

@@ -39,6 +39,8 @@ RECORD_FIELDS: dict[str, type] = {
     "implementation": str,
     "equations": dict,
     "equations_from": str,
+    "algorithms": dict,
+    "symbols": list,
     "sources": list,
     "corrections": list,
     "notes": list,
@@ -50,6 +52,8 @@ TOPIC_FIELDS = ("title", "summary", "sources", "filled_by", "missing", "correcti
 # Order of keys inside nested mappings, by the name of the field that holds them.
 NESTED_FIELDS: dict[str, tuple[str, ...]] = {
     "equations": ("tex", "says"),
+    "algorithms": ("says", "steps"),
+    "symbols": ("paper", "code", "says"),
     "sources": ("seed", "section", "line", "as_written"),
     "as_written": ("title", "authors", "year", "link", "note"),
     "missing": ("title", "arxiv"),
@@ -75,7 +79,7 @@ BARE_FIELDS = frozenset(
 # Fields that are running text: written as literal blocks.
 TEXT_FIELDS = frozenset({"summary", "abstract"})
 # Lists of texts that may hold mappings instead of strings.
-MAPPING_LISTS = frozenset({"sources", "missing"})
+MAPPING_LISTS = frozenset({"sources", "symbols", "missing"})
 
 PAPER_SCHEMA = "schema.json"
 TOPICS_SCHEMA = "topics-schema.json"

@@ -18,6 +18,7 @@ __all__ = [
     "RESOURCE_KINDS",
     "STATUSES",
     "UPSTREAM_FIELDS",
+    "Algorithm",
     "AsWritten",
     "Equation",
     "Outside",
@@ -25,6 +26,7 @@ __all__ = [
     "OutsideWorks",
     "Record",
     "Source",
+    "Symbol",
     "Topic",
 ]
 
@@ -39,7 +41,8 @@ Date = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^\S(.*\S)?$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 ModuleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-Number = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.]+$", max_length=12)]
+Number = Annotated[str, StringConstraints(pattern=r"^(section )?[A-Za-z0-9.]+$", max_length=20)]
+Step = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^(  )*\S(.*\S)?$")]
 
 
 class Strict(BaseModel):
@@ -47,10 +50,28 @@ class Strict(BaseModel):
 
 
 class Equation(Strict):
-    """One numbered equation that a method's file implements."""
+    """One equation that a method's file implements."""
 
     tex: Text = Field(description="The equation in LaTeX, as the paper writes it")
     says: Line = Field(description="What it says, in words")
+
+
+class Algorithm(Strict):
+    """One algorithm of the paper that a function of the method's file implements."""
+
+    says: Line = Field(description="What it does, in words")
+    steps: list[Step] = Field(
+        min_length=1,
+        description="Its steps in our own words, one line each, LaTeX between dollar signs; two spaces per inner level",
+    )
+
+
+class Symbol(Strict):
+    """A letter of the paper, and its name in the code where they differ or could mislead."""
+
+    paper: Line = Field(description="The paper's letter, in LaTeX")
+    code: Line = Field(description="The code's name for it, or a short expression of names")
+    says: Line = Field(description="What it is, in words")
 
 
 class AsWritten(Strict):
@@ -103,9 +124,14 @@ class Record(Strict):
     cites_source: Line | None = Field(default=None, description="Where the list of citations was read")
     implementation: ModuleName | None = Field(default=None, description="Module of implementations/")
     equations: dict[Number, Equation] = Field(
-        default_factory=dict, description="Numbered equations that the method's file implements"
+        default_factory=dict,
+        description="Equations that the method's file implements, by number or, where there is none, as `section 4.2`",
     )
     equations_from: Line | None = Field(default=None, description="The version whose equation numbers these are")
+    algorithms: dict[Number, Algorithm] = Field(
+        default_factory=dict, description="Algorithms that functions of the method's file implement, by number"
+    )
+    symbols: list[Symbol] = Field(default_factory=list, description="The paper's letters by their names in the code")
     sources: list[Source] = Field(default_factory=list)
     corrections: list[Text] = Field(default_factory=list, description="What a seed got wrong, and why we know")
     notes: list[Text] = Field(default_factory=list, description="Cautions that are nobody's error")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kb_tools.errors import plain
-from kb_tools.records.fields import KINDS, PAPER_KINDS, RECORD_FIELDS
+from kb_tools.records.fields import KINDS, MAPPING_LISTS, PAPER_KINDS, RECORD_FIELDS
 from kb_tools.records.reader import Document, Value
 
 _NAMES = {
@@ -52,4 +52,4 @@ def check_id(document: Document) -> None:
 def _fits(key: str, value: Value, shape: type) -> bool:
     if not isinstance(value, shape) or (shape is int and isinstance(value, bool)):
         return False
-    return not isinstance(value, list) or key == "sources" or all(isinstance(item, str) for item in value)
+    return not isinstance(value, list) or key in MAPPING_LISTS or all(isinstance(item, str) for item in value)

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from kb_tools.records.fields import TOPIC_FIELDS
 from kb_tools.records.model import (
+    Algorithm,
     AsWritten,
     Equation,
     Outside,
@@ -16,6 +17,7 @@ from kb_tools.records.model import (
     OutsideWorks,
     Record,
     Source,
+    Symbol,
     Topic,
 )
 from kb_tools.records.reader import Document, Key, Value
@@ -45,9 +47,17 @@ _PATTERNS = {
     "links": ("is not a web address", "write a full https:// address"),
     "read_on": ("is not a date", 'write it as "2026-11-21"'),
     "implementation": ("is not the name of a module", "write it as in implementations/, without .py"),
+    "steps": (
+        "must be one line, indented by two spaces for each loop around it",
+        "indent it so, and end it at its text",
+    ),
 }
 _LINE_PATTERN = ("must be one line without spaces around it", "use summary or notes for longer text")
 _SLUG_PATTERN = ("is not an id", "ids are lower-case words joined by hyphens, as in score-sde")
+_NUMBER_PATTERN = (
+    "is not the number of an equation or algorithm",
+    "write it as the paper has it: 12, A.3, section 4.2",
+)
 _SLUGS = frozenset({"id", "former_ids", "topics", "builds_on", "about", "cites", "filled_by", "cited_by"})
 
 
@@ -92,6 +102,8 @@ def _report(document: Document, path: Key, details: ErrorDetails, model: type[Ba
     path = path[:-1] if key_itself else path
     line, column = document.where(path)
     code, message, fix = _explain(path, details, model)
+    if key_itself and path[0] in ("equations", "algorithms"):
+        message, fix = f"{_quote(details['input'])} {_NUMBER_PATTERN[0]}", _NUMBER_PATTERN[1]
     name = ".".join(str(part + 1) if isinstance(part, int) else part for part in path)
     document.problem(line, column, code, f"{name}: {message}", fix)
 
@@ -140,7 +152,14 @@ def _fields_at(path: Key, model: type[BaseModel]) -> list[str]:
     """Names that the mapping around the last part of a path may hold."""
     if "as_written" in path[:-1]:
         return list(AsWritten.model_fields)
-    inner = {"sources": Source, "equations": Equation, "missing": Outside, "works": OutsideWork}
+    inner = {
+        "sources": Source,
+        "equations": Equation,
+        "algorithms": Algorithm,
+        "symbols": Symbol,
+        "missing": Outside,
+        "works": OutsideWork,
+    }
     held = next((inner[part] for part in path[:-1] if part in inner), None)
     if held is not None:
         return list(held.model_fields)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kb_tools.records.edit import set_fields
 from kb_tools.records.fields import NESTED_FIELDS, RECORD_FIELDS, TOPIC_FIELDS
 from kb_tools.records.layout import canonical, dump, dump_topics, is_absent, normalise, sentences
-from kb_tools.records.model import AsWritten, Equation, Outside, OutsideWork, Record, Source, Topic
+from kb_tools.records.model import Algorithm, AsWritten, Equation, Outside, OutsideWork, Record, Source, Symbol, Topic
 from kb_tools.records.reader import read_text
 
 PATH = Path("x.yaml")
@@ -37,6 +37,15 @@ cites:
 implementation: ddim
 equations:
   "12": {tex: '\\sigma = 0', says: "deterministic"}
+algorithms:
+  "2":
+    says: "the update"
+    steps:
+    - 'for $t = T, \\dots, 1$, each time a step as long as this one, which no line of a record has room for'
+    - '  $x \\leftarrow x + \\epsilon$'
+  "section 4.2": {says: "short", steps: ["one", "two"]}
+symbols:
+- {paper: '\\alpha_t', code: "abar", says: "as in DDPM"}
 sources:
 - {seed: "002", section: "Papers", line: 3, as_written: {title: null, year: 2021}}
 """
@@ -46,6 +55,17 @@ SHUFFLED = {
     "title": "Denoising: 'implicit'",
     "sources": [{"line": 3, "as_written": {"year": 2021, "title": None}, "section": "Papers", "seed": "002"}],
     "equations": {"12": {"says": "deterministic", "tex": "\\sigma = 0"}},
+    "symbols": [{"says": "as in DDPM", "code": "abar", "paper": "\\alpha_t"}],
+    "algorithms": {
+        "2": {
+            "steps": [
+                "for $t = T, \\dots, 1$, each time a step as long as this one, which no line of a record has room for",
+                "  $x \\leftarrow x + \\epsilon$",
+            ],
+            "says": "the update",
+        },
+        "section 4.2": {"steps": ["one", "two"], "says": "short"},
+    },
     "id": "ddim",
     "venue": None,
     "aliases": [],
@@ -129,7 +149,7 @@ def test_the_tables_of_fields_are_those_of_the_model():
     assert list(RECORD_FIELDS) == list(Record.model_fields)
     assert list(TOPIC_FIELDS) == list(Topic.model_fields)
     nested = {"equations": Equation, "sources": Source, "as_written": AsWritten, "missing": Outside}
-    nested["works"] = OutsideWork
+    nested |= {"works": OutsideWork, "algorithms": Algorithm, "symbols": Symbol}
     assert {name: tuple(model.model_fields) for name, model in nested.items()} == NESTED_FIELDS
     shapes = {str: "string", int: "integer", list: "array", dict: "object", bool: "boolean"}
     properties = Record.model_json_schema()["properties"]
@@ -183,13 +203,19 @@ records = st.fixed_dictionaries(
     optional={
         name: field_values[shape]
         for name, shape in RECORD_FIELDS.items()
-        if name not in ("id", "kind", "equations", "sources")
+        if name not in ("id", "kind", "equations", "algorithms", "symbols", "sources")
     }
     | {
         "summary": texts,
         "abstract": texts,
         "builds_on": st.lists(slugs, max_size=30),
         "equations": st.dictionaries(slugs, st.fixed_dictionaries({"tex": texts, "says": words}), max_size=3),
+        "algorithms": st.dictionaries(
+            st.one_of(slugs, slugs.map("section {}".format)),
+            st.fixed_dictionaries({"says": words, "steps": st.lists(words.map("  {}".format), min_size=1, max_size=9)}),
+            max_size=3,
+        ),
+        "symbols": st.lists(st.fixed_dictionaries({"says": words, "code": words, "paper": words}), max_size=3),
         "sources": st.lists(
             st.fixed_dictionaries(
                 {"seed": words, "line": st.integers(0, 99)},

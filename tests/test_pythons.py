@@ -21,13 +21,25 @@ Failure, Proof = pythons.Failure, pythons.Proof
 
 @pytest.mark.parametrize("version", ["3.10.13", "3.11.0", "3.11.20", "3.14.0", "3.14.1", "3.14.2", "3.15.0"])
 def test_the_promise_is_read_as_pip_reads_it(version):
-    promise = pythons.promise()
+    promise = pythons.project()["requires-python"]
     assert pythons.promised(tuple(map(int, version.split("."))), promise) is SpecifierSet(promise).contains(version)
 
 
 def test_a_promise_that_is_not_understood_is_refused():
     with pytest.raises(ValueError, match=r"'~=3\.11'"):
         pythons.promised((3, 11, 0), ">=3.11, ~=3.11")
+
+
+def test_an_environment_is_made_anew_for_other_pins_or_needs_and_not_for_other_tools(tmp_path):
+    (tmp_path / "constraints.txt").write_text("a==1\n")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n[tool.ruff]\nline-length = 1\n')
+    first = pythons.made_from(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n[tool.ruff]\nline-length = 2\n')
+    assert pythons.made_from(tmp_path) == first
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "y"\n[tool.ruff]\nline-length = 2\n')
+    second = pythons.made_from(tmp_path)
+    (tmp_path / "constraints.txt").write_text("a==2\n")
+    assert len({first, second, pythons.made_from(tmp_path)}) == 3
 
 
 def python(folder: Path, told: str, name: str = "python3") -> Path:

@@ -63,7 +63,7 @@ pythons: ## check, build and test (the fast tests) with every Python found here,
 METHODS ?=
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
-mutants: $(VENV)/dev.stamp ## plant one bug at a time and see the tests fail: all methods, or METHODS="ddpm ddim"
+mutants: $(VENV)/dev.stamp ## plant one bug at a time and see the tests fail: all, or METHODS="ddim common.noise"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m implementations.verification.mutants --jobs $(JOBS) $(METHODS)
 
 two-sample: $(VENV)/dev.stamp ## measure how often the two-sample test is wrong, and what it sees (a minute)

@@ -109,7 +109,7 @@ def _page(cases: dict[str, dict]) -> str:
         "a parser of plain data, and the caches are SQLite and JSON.",
         "Elsewhere in the tests: no text and no bytes crash the reader, records come back from what is written, no "
         "comment is lost, and changing one field changes nothing else (Hypothesis, in `tests/kb_tools/records/`); "
-        "arXiv's ways of saying no (`tests/kb_tools/sources/`); pipes, names of files that cannot be shown, and "
+        "arXiv's ways of saying no (`tests/kb_tools/services/`); pipes, names of files that cannot be shown, and "
         "whatever else a command cannot mean (`tests/kb_tools/cli/test_ill_input.py`).",
     ]
     return "\n\n".join(part if part.startswith(("#", "|")) else fill(part, 118) for part in parts) + "\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from implementations.lab.checkpoint import write_atomically
-from implementations.verification.evidence import dump
+from implementations.verification.evidence.store import dump
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

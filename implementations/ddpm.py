@@ -9,27 +9,18 @@ Data lies in [-1, 1].  t counts from 1 to T, and `model(x_t, t)` with t: (B,) re
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from math import log
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from implementations.common.noise import Noise, gaussian
+from implementations.common.rows import for_all
 from implementations.dpm import GaussianDiffusion, gaussian_kl
-from implementations.lab import pictures
-from implementations.lab.data import Dataset, load
-from implementations.lab.results import Claim, Figure, Result
-from implementations.lab.training import Batch, Trained, train
-from implementations.unet import UNet
-from implementations.verification.sample_measures import memorisation
 
-Model = Callable[[Tensor, Tensor], Tensor]
-Objective = Callable[..., Tensor]
+NoiseModel = Callable[[Tensor, Tensor], Tensor]
 Variance = Literal["small", "large"]
 
 
@@ -57,14 +48,14 @@ def predict_x_0(process: GaussianDiffusion, x_t: Tensor, t: int | Tensor, eps: T
     return (x_t - sigma * eps) / root  # Eq. 15
 
 
-def loss(model: Model, process: GaussianDiffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
+def loss(model: NoiseModel, process: GaussianDiffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
     """L_simple: squared error of the predicted noise, at a uniform t, averaged over entries.  x_0: (B, ...)."""
     t = noise.integers(1, process.T, x_0)
     eps = noise(x_0)
     return (eps - model(process.diffuse(x_0, t, eps), t)).square().mean()  # Eq. 14
 
 
-def bound_loss(model: Model, process: GaussianDiffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
+def bound_loss(model: NoiseModel, process: GaussianDiffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
     """The same error weighted as the variational bound has it, for the large variance, without the bound's constants.
 
     x_0: (B, ...).  Returns the estimate of L_1 + ... + L_T from one uniform t per row, in nats per entry.
@@ -95,7 +86,7 @@ def reverse(
 
 @torch.no_grad()
 def sample(
-    model: Model,
+    model: NoiseModel,
     process: GaussianDiffusion,
     x_T: Tensor,
     *,
@@ -105,7 +96,7 @@ def sample(
     """Ancestral sampling (Algorithm 2), T network evaluations.  x_T: (B, ...) ~ N(0, I).  Returns x_0: (B, ...)."""
     x = x_T
     for t in range(process.T, 0, -1):
-        eps = model(x, torch.full((len(x),), t, device=x.device))
+        eps = model(x, for_all(t, x))
         mean, var = reverse(process, x, t, eps, variance)
         x = mean + var.sqrt() * noise(x) if t > 1 else mean
     return x
@@ -128,7 +119,7 @@ def decoder_log_likelihood(x_0: Tensor, mean: Tensor, variance: Tensor, levels: 
 
 @torch.no_grad()
 def bits_per_dimension(
-    model: Model,
+    model: NoiseModel,
     process: GaussianDiffusion,
     x_0: Tensor,
     levels: int,
@@ -144,7 +135,7 @@ def bits_per_dimension(
     rows = []
     for t in range(1, process.T + 1):
         x_t = process.diffuse(x_0, t, noise(x_0))
-        eps = model(x_t, torch.full((len(x_0),), t, device=x_0.device))
+        eps = model(x_t, for_all(t, x_0))
         mean, var = reverse(process, x_t, t, eps, variance)
         if t == 1:
             # beta-tilde_1 is 0; the decoder takes beta-tilde_2, the nearest level that has a width.
@@ -155,102 +146,3 @@ def bits_per_dimension(
     abar_T = process.at(process.abar, process.T, x_0)
     rows.append(gaussian_kl(abar_T.sqrt() * x_0, 1 - abar_T, torch.zeros_like(x_0), torch.ones_like(abar_T)))
     return torch.stack([row.flatten(1).mean(1) for row in rows]) / log(2)  # Eq. 5
-
-
-def fit(
-    dataset: Dataset,
-    *,
-    objective: Objective = loss,
-    device: str = "cpu",
-    seed: int = 0,
-    steps: int = 280,
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: bool = False,
-) -> Trained:
-    """A U-Net trained on images with the schedule of the paper.  `out` keeps its state for `resume`."""
-    if dataset.x.ndim != 4:
-        raise ValueError(f"the U-Net works on images (C, H, W); {dataset.name} has examples of shape {dataset.shape}")
-    process, large = linear_schedule(), min(dataset.shape[1:]) > 16
-    torch.manual_seed(seed)
-    network = UNet(
-        dataset.shape[0],
-        width=32 if large else 16,
-        multipliers=(1, 2, 2) if large else (1, 2),
-        attention=(2,) if large else (1,),
-    )
-
-    def of_batch(model: Model, batch: Batch, noise: Noise) -> Tensor:
-        return objective(model, process, batch[0], noise=noise)
-
-    name = f"ddpm-{objective.__name__}"
-    options = {"device": device, "seed": seed, "out": out, "resume": resume, "progress": progress}
-    return train(
-        network, of_batch, dataset, steps=steps, batch_size=32, lr=4e-3, anneal=True, ema=0.99, name=name, **options
-    )
-
-
-def demo(
-    *,
-    data: str = "digits",
-    device: str = "cpu",
-    seed: int = 0,
-    steps: int = 280,
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: bool = False,
-) -> Result:
-    """Trains on images, with L_simple and with the bound's own weights, and samples by all T = 1000 steps."""
-    started = time.perf_counter()
-    dataset, process = load(data), linear_schedule()
-    reference = dataset.x_test[:64].to(device)
-    options = {"device": device, "seed": seed, "steps": steps, "out": out, "resume": resume, "progress": progress}
-
-    def samples_of(model: Model) -> Tensor:
-        return sample(model, process, Noise(seed)(reference)[:32], noise=Noise(seed + 1))
-
-    of_bound, trained = fit(dataset, objective=bound_loss, **options), fit(dataset, **options)
-    with ThreadPoolExecutor() as side_by_side:
-        weighted, samples = side_by_side.map(samples_of, (of_bound.model, trained.model))
-
-    def remoteness(images: Tensor) -> float:
-        return memorisation(images, dataset.x, dataset.x_test).ratio
-
-    claim = Claim(
-        name="simple-loss",
-        statement="median distance from a sample to the nearest training image, over that of held-out images",
-        value=remoteness(samples),
-        bound=1.75,
-        relation="<=",
-        control=remoteness(weighted),
-        control_is="the same network, trained as long, on the bound's weighting of the same error (Eq. 12)",
-        of="section 3.4 and Table 2: the loss without weights gives the better samples",
-    )
-    shown = {"samples": samples, "held-out data": reference, "trained on the bound": weighted}
-    sheets = {title: pictures.contact_sheet(x, columns=8, width=300) for title, x in shown.items()}
-    figure = Figure(
-        name="ddpm",
-        alt=f"32 samples after training on {data} with the simple loss, beside 64 held-out images, which they "
-        "resemble, and 32 samples of the same network trained on the weighted bound, which are rougher.",
-        image=pictures.beside(sheets),
-    )
-    return Result(
-        method="ddpm",
-        data=data,
-        seed=seed,
-        samples=samples,
-        reference=reference,
-        claims=[claim],
-        figures=[figure],
-        model=trained.model.state_dict(),
-        network_evaluations=process.T,
-        parameters=sum(p.numel() for p in trained.model.parameters()),
-        losses=trained.losses,
-        seconds=time.perf_counter() - started,
-    )
-
-
-if __name__ == "__main__":
-    from implementations.lab.command import main
-
-    raise SystemExit(main(demo))

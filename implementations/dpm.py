@@ -6,36 +6,29 @@ Destroy the structure of data by a slow Markov chain; learn the chain that goes 
 Two chains, as in the paper's Table App.1: Gaussian diffusion of real numbers into N(0, I), binomial diffusion of bits
 into independent coins.  Each knows its forward kernel, marginal, posterior and reverse kernel; bound, loss and sampler
 are written once for both.  t counts from 1 to T, and t = 0 is the data.
-
-The paper's Table 1: K is 2.35 bits on a swiss roll, 6.45 above an isotropic Gaussian (its noise and beta_1 are not
-stated, so only the comparison carries over), and -2.414 bits on heartbeats, whose true value is -log2(5) = -2.322.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from math import e, log, log10, pi
+from math import e, log, pi
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from implementations.common.mlp import MLP
 from implementations.common.noise import Noise, gaussian
-from implementations.lab import data as data_sets
-from implementations.lab.pictures import beside, contact_sheet, scatter
-from implementations.lab.results import Claim, Figure, Result
-from implementations.lab.training import Trained, train
+from implementations.common.rows import for_all, per_row
 
-Model = Callable[[Tensor, Tensor], Tensor]
+KernelModel = Callable[[Tensor, Tensor], Tensor]
+"""What places the reverse kernel, from x_t and t: (B,); each chain says what."""
 
 
 def gather(table: Tensor, t: int | Tensor, x: Tensor) -> Tensor:
     """Entries of a per-step table, made to broadcast over x: (B, ...).  t: int, or (B,), then in the dtype of x."""
     if isinstance(t, int):
         return table[t]  # one float64 number, which takes the dtype and device of what it multiplies
-    return table[t.to(table.device)].to(x).view(-1, *[1] * (x.ndim - 1))
+    return per_row(table[t.to(table.device)], x)
 
 
 def checked(betas: Tensor) -> Tensor:
@@ -92,12 +85,12 @@ class GaussianDiffusion:
         of_x_0, of_x_t = (self.at(weight, t, x_0) for weight in self.posterior_weights)
         return of_x_0 * x_0 + of_x_t * x_t, self.at(self.posterior_variance, t, x_0)
 
-    def reverse(self, model: Model, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
+    def reverse(self, model: KernelModel, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
         """The learned law of x_{t-1} given x_t, a perturbation of the forward kernel.
 
         model(x_t, t): (B, 2 C, ...) for x_t: (B, C, ...); z_mu, the point the step pulls towards, then z_Sigma.
         """
-        z_mu, z_Sigma = model(x_t, steps(t, x_t)).chunk(2, dim=1)
+        z_mu, z_Sigma = model(x_t, for_all(t, x_t)).chunk(2, dim=1)
         Sigma = (z_Sigma + self.at(self.beta, t, x_t).logit()).sigmoid()  # Eq. 64
         return (x_t - z_mu) * (1 - Sigma) + z_mu, Sigma  # Eq. 65
 
@@ -153,13 +146,13 @@ class BinomialDiffusion:
         zero = (1 - before) * torch.where(x_t > 0, from_0, 1 - from_0)
         return one / (one + zero)
 
-    def reverse(self, model: Model, x_t: Tensor, t: int | Tensor) -> Tensor:
+    def reverse(self, model: KernelModel, x_t: Tensor, t: int | Tensor) -> Tensor:
         """The learned law of x_{t-1} given x_t, a perturbation of the forward kernel.  model(x_t, t): as x_t.
 
         The paper's f_b is the sigmoid of a network's output; here that output is added to the kernel's log-odds, as in
         Eq. 64 for the Gaussian, so that an untrained network is the stationary chain.
         """
-        return (model(x_t, steps(t, x_t)).double() + self.kernel(x_t, t).logit()).sigmoid()
+        return (model(x_t, for_all(t, x_t)).double() + self.kernel(x_t, t).logit()).sigmoid()
 
     def entropy(self, x_0: Tensor, t: int) -> Tensor:
         """H_q(X_t | X_0 = x_0) in nats, (B,)."""
@@ -189,7 +182,7 @@ class Diffusion(Protocol):
     def kernel(self, x: Tensor, t: int | Tensor) -> Any: ...
     def marginal(self, x_0: Tensor, t: int | Tensor) -> Any: ...
     def posterior(self, x_0: Tensor, x_t: Tensor, t: int | Tensor) -> Any: ...
-    def reverse(self, model: Model, x_t: Tensor, t: int | Tensor) -> Any: ...
+    def reverse(self, model: KernelModel, x_t: Tensor, t: int | Tensor) -> Any: ...
     def entropy(self, x_0: Tensor, t: int) -> Tensor: ...
     def prior_entropy(self, x: Tensor) -> Tensor: ...
 
@@ -204,12 +197,9 @@ def bernoulli_entropy(rate: Tensor) -> Tensor:
     return -torch.xlogy(rate, rate) - torch.xlogy(1 - rate, 1 - rate)
 
 
-def steps(t: int | Tensor, x: Tensor) -> Tensor:
-    """t as the network gets it: (B,), int64."""
-    return torch.full((len(x),), t, device=x.device) if isinstance(t, int) else t
-
-
-def divergence(model: Model, process: Diffusion, x_0: Tensor, t: int | Tensor, *, noise: Noise = gaussian) -> Tensor:
+def divergence(
+    model: KernelModel, process: Diffusion, x_0: Tensor, t: int | Tensor, *, noise: Noise = gaussian
+) -> Tensor:
     """KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) at one draw of x_t, in nats, (B,).  t: int or (B,) in 2..T."""
     x_t = process.draw(process.marginal(x_0, t), noise).to(x_0)
     return process.kl(process.posterior(x_0, x_t, t), process.reverse(model, x_t, t)).flatten(1).sum(1)
@@ -220,7 +210,7 @@ def ends(process: Diffusion, x_0: Tensor) -> Tensor:
     return process.entropy(x_0, process.T) - process.entropy(x_0, 1) - process.prior_entropy(x_0)
 
 
-def bound(model: Model, process: Diffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
+def bound(model: KernelModel, process: Diffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
     """K, which the mean of log p(x_0) exceeds, row by row, with one draw of x_t for each t.  Returns nats, (B,).
 
     Holds for data whose mean square (Gaussian) is 1 or whose mean (binomial) is the process's rate, averaged over
@@ -233,7 +223,7 @@ def bound(model: Model, process: Diffusion, x_0: Tensor, *, noise: Noise = gauss
     return K
 
 
-def loss(model: Model, process: Diffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
+def loss(model: KernelModel, process: Diffusion, x_0: Tensor, *, noise: Noise = gaussian) -> Tensor:
     """-K averaged over rows, in nats, its sum estimated from one uniform t per row.  x_0: (B, ...); T > 1."""
     if process.T < 2:
         raise ValueError("a chain of T = 1 step has nothing to learn: its only reverse step is fixed")
@@ -242,7 +232,7 @@ def loss(model: Model, process: Diffusion, x_0: Tensor, *, noise: Noise = gaussi
 
 
 @torch.no_grad()
-def sample(model: Model, process: Diffusion, x_T: Tensor, *, noise: Noise = gaussian) -> Tensor:
+def sample(model: KernelModel, process: Diffusion, x_T: Tensor, *, noise: Noise = gaussian) -> Tensor:
     """The reverse trajectory, T - 1 network evaluations.  x_T: (B, ...), a draw of the prior.  Returns x_0: (B, ...).
 
     The last step is the forward kernel once more, as the bound assumes: it leaves a little noise on x_0.
@@ -251,224 +241,3 @@ def sample(model: Model, process: Diffusion, x_T: Tensor, *, noise: Noise = gaus
     for t in range(process.T, 1, -1):
         x = process.draw(process.reverse(model, x, t), noise).to(x)  # Eq. 5
     return process.draw(process.kernel(x, 1), noise).to(x)  # Eq. 44
-
-
-# ---- the demo: the paper's two toy problems (section 3.1) -----------------------------------------------------------
-
-
-class SwissRollKernel(nn.Module):
-    """z_mu and z_Sigma in the plane, and the schedule: beta_1 fixed, the others learned (section 2.4.1).
-
-    The paper has 40 steps and a small network of radial basis functions; here a perceptron, and rates that start on a
-    geometric grid.  z_mu grows as the score does, with the inverse of the noise so far, so the network's output is
-    divided by that.
-    """
-
-    first: Tensor
-    spread: Tensor
-
-    def __init__(self, T: int = 40, beta_1: float = 1e-3) -> None:
-        super().__init__()
-        betas = torch.logspace(log10(beta_1), log10(0.5), T, dtype=torch.float64)
-        self.register_buffer("first", betas[:1])
-        self.register_buffer("spread", (1 - (1 - betas).cumprod(0)).sqrt())
-        self.rates = nn.Parameter(betas[1:].logit())
-        self.network = MLP(2, 4, width=64, depth=2)
-
-    def process(self) -> GaussianDiffusion:
-        return GaussianDiffusion(torch.cat([self.first, self.rates.sigmoid()]))
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        z_mu, z_Sigma = self.network(x, t).chunk(2, dim=1)
-        return torch.cat([z_mu / self.spread[t - 1, None].to(x), z_Sigma], dim=1)
-
-
-def fixed_variance(model: Model, process: GaussianDiffusion, variance: Tensor) -> Model:
-    """A control: the model's means, with the variances of a table, (T + 1,), in place of the learned ones."""
-
-    def control(x: Tensor, t: Tensor) -> Tensor:
-        mean, _ = process.reverse(model, x, t)
-        beta, Sigma = process.at(process.beta, t, x), process.at(variance, t, x)
-        return torch.cat([x + (mean - x) / Sigma, (Sigma.logit() - beta.logit()).expand_as(x)], dim=1)
-
-    return control
-
-
-def bits_of(model: Model, process: Diffusion, x_0: Tensor, seed: int) -> float:
-    """K in bits, averaged over rows."""
-    with torch.no_grad():
-        return bound(model, process, x_0, noise=Noise(seed)).mean().item() / log(2)
-
-
-def swiss_roll(*, device: str, seed: int, steps: int, out: str | None, resume: bool, progress: bool) -> Result:
-    raw = data_sets.load("swiss-roll")
-    scale = raw.x.square().mean().sqrt()  # the bound is for data of mean square 1
-    roll = replace(raw, x=raw.x / scale, x_test=raw.x_test / scale).to(device)
-    torch.manual_seed(seed)
-    kernel = SwissRollKernel().to(device)
-
-    def objective(model: nn.Module, batch: tuple[Tensor, Tensor | None], noise: Noise) -> Tensor:
-        return loss(model, kernel.process(), batch[0], noise=noise)
-
-    trained = train(kernel, objective, roll, steps=steps, batch_size=512, lr=5e-3, anneal=True, ema=0.99,
-                    device=device, seed=seed, out=out, name="swiss-roll", resume=resume, progress=progress)  # fmt: skip
-    model, draws = trained.model, Noise(seed)
-    with torch.no_grad():
-        process = model.process()
-    x_T = draws(roll.x_test[:2000])
-    samples = sample(model, process, x_T, noise=draws)
-    held_out = roll.x_test[:2000]
-    null = -process.prior_entropy(held_out[:1]).item() / log(2)
-    learned, forward, lower = (
-        bits_of(kernel, process, held_out, seed)
-        for kernel in (
-            model,
-            fixed_variance(model, process, process.beta),
-            fixed_variance(model, process, process.posterior_variance),
-        )
-    )
-    lowest = (
-        "the same means with the least variance that Eq. 24 allows, that of the posterior, instead of the learned one"
-    )
-    claims = [
-        Claim(
-            name="swiss roll above an isotropic Gaussian",
-            statement="The bound K on a swiss roll held out exceeds the log-likelihood of N(0, I) by this many bits",
-            value=learned - null,
-            bound=2.0,
-            relation=">=",
-            control=lower - null,
-            control_is=lowest,
-            of="Table 1",
-        ),
-        Claim(
-            name="bits from a learned variance",
-            statement="K gains this many bits from learning the reverse variance, over keeping the forward kernel's",
-            value=learned - forward,
-            bound=0.12,
-            relation=">=",
-            control=lower - forward,
-            control_is=lowest,
-            of="sections 2.2 and 3.1.1",
-        ),
-    ]
-    half = process.T // 2
-    panels = {
-        "data": roll.x_test[:2000],
-        f"after {half} steps": process.diffuse(roll.x_test[:2000], half, draws(roll.x_test[:2000])),
-        f"noise, after {process.T}": x_T,
-        "back again: samples": samples,
-    }
-    figure = Figure(
-        "dpm",
-        f"Four scatter plots: a swiss roll, the roll blurred after {half} steps of diffusion, a round cloud of noise, "
-        "and the samples that the learned reverse chain makes of it: a roll again.",
-        beside({title: scatter(x, limits=(-2.6, 2.6), size=220) for title, x in panels.items()}),
-    )
-    return Result(
-        "dpm", "swiss-roll", seed, samples, roll.x_test, claims, [figure], model.state_dict(), process.T - 1,
-        sum(p.numel() for p in model.parameters()), trained.losses, trained.seconds,
-    )  # fmt: skip
-
-
-def heartbeat(*, device: str, seed: int, steps: int, out: str | None, resume: bool, progress: bool) -> Result:
-    beats = data_sets.load("heartbeat").to(device)
-
-    def chain(T: int, steps: int) -> tuple[Trained, BinomialDiffusion, Tensor, Tensor]:
-        """A trained chain of T steps, with its noise and samples."""
-        process = BinomialDiffusion(erasing_schedule(T), rate=0.2)
-
-        def objective(model: nn.Module, batch: tuple[Tensor, Tensor | None], noise: Noise) -> Tensor:
-            return loss(model, process, batch[0], noise=noise)
-
-        torch.manual_seed(seed)
-        trained = train(MLP(20, width=64, depth=1), objective, beats, steps=steps, batch_size=512, lr=1e-2, anneal=True,
-                        ema=0.99, device=device, seed=seed, out=out, name=f"heartbeat-{T}", resume=resume,
-                        progress=progress)  # fmt: skip
-        draws = Noise(seed)
-        x_T = process.draw(process.kernel(beats.x_test[:300], T), draws).to(beats.x_test)
-        return trained, process, x_T, sample(trained.model, process, x_T, noise=draws)
-
-    def valid(x: Tensor) -> float:
-        known = beats.x.unique(dim=0)
-        return (x[:, None] == known).all(2).any(1).double().mean().item()
-
-    trained, process, x_T, samples = chain(2000, steps)
-    short, short_process, _, short_samples = chain(20, max(1, steps // 4))
-    few = (
-        "20 steps of diffusion instead of 2000: then no kernel of independent bits can reverse one, nor is beta_1 small"
-    )
-    claims = [
-        Claim(
-            name="heartbeat bits",
-            statement="The bound K on heartbeats, five equally likely sequences: the truth is log2(1/5) = -2.322 bits",
-            value=bits_of(trained.model, process, beats.x_test[:64], seed),
-            bound=-2.75,
-            relation=">=",
-            control=bits_of(short.model, short_process, beats.x_test[:64], seed),
-            control_is=few,
-            of="Table 1 and section 3.1.2",
-        ),
-        Claim(
-            name="true heartbeats",
-            statement="Share of samples that are one of the five heartbeats, all 20 bits right",
-            value=valid(samples),
-            bound=0.85,
-            relation=">=",
-            control=valid(short_samples),
-            control_is=few,
-            of="Figure 2",
-        ),
-    ]
-    sheets = {"noise": x_T[:30], "samples": samples[:30], "samples of 20 steps": short_samples[:30]}
-    figure = Figure(
-        "dpm-heartbeat",
-        "Three sheets of 30 rows of 20 bits.  Noise: one in five bits is set, at random.  Samples of the chain of 2000 "
-        "steps: every fifth bit, as in the data.  Samples of a chain of 20 steps: many have bits too many or too few.",
-        beside({title: contact_sheet(x[None, None], range=(0, 1), width=220) for title, x in sheets.items()}),
-    )
-    return Result(
-        "dpm", "heartbeat", seed, samples, beats.x_test, claims, [figure], trained.model.state_dict(), process.T - 1,
-        sum(p.numel() for p in trained.model.parameters()), trained.losses, trained.seconds + short.seconds,
-    )  # fmt: skip
-
-
-def demo(
-    *,
-    data: str = "both",
-    device: str = "cpu",
-    seed: int = 0,
-    steps: int = 800,
-    out: str | None = None,
-    resume: bool = False,
-    progress: bool = False,
-) -> Result:
-    """Learn a swiss roll by Gaussian diffusion and heartbeats by binomial diffusion, and count their bits.
-
-    data: "swiss-roll", "heartbeat", or "both", whose samples and losses are the swiss roll's.
-    """
-    parts = {"swiss-roll": [swiss_roll], "heartbeat": [heartbeat], "both": [swiss_roll, heartbeat]}
-    if data not in parts:
-        raise ValueError(f"dpm learns data {', '.join(map(repr, parts))}, not {data!r}")
-    done = [
-        part(device=device, seed=seed, steps=steps, out=out, resume=resume, progress=progress) for part in parts[data]
-    ]
-    if len(done) == 1:
-        return done[0]
-    roll, beats = done
-    return replace(
-        roll,
-        data="swiss-roll and heartbeat",
-        claims=roll.claims + beats.claims,
-        figures=roll.figures + beats.figures,
-        model={f"{part.data}.{name}": value for part in done for name, value in part.model.items()},
-        network_evaluations=roll.network_evaluations + beats.network_evaluations,
-        parameters=roll.parameters + beats.parameters,
-        seconds=roll.seconds + beats.seconds,
-    )
-
-
-if __name__ == "__main__":
-    from implementations.lab.command import main
-
-    raise SystemExit(main(demo))

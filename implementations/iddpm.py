@@ -12,25 +12,18 @@ The bound is counted in bits per dimension.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from math import cos, log, pi, sin
-from pathlib import Path
+from math import log, pi
 
 import torch
 from torch import Tensor, nn
 
-from implementations import ddpm
 from implementations.common.noise import Noise, gaussian
-from implementations.ddpm import GaussianDiffusion, Model, UNet, decoder_log_likelihood, gaussian_kl, predict_x_0
-from implementations.lab import pictures
-from implementations.lab.data import Dataset, load
-from implementations.lab.results import Claim, Figure, Result
-from implementations.lab.training import Batch, Trained, train
-from implementations.verification.impulses import moments
-from implementations.verification.oracles import Gaussian, GaussianMixture
+from implementations.common.rows import for_all
+from implementations.ddpm import GaussianDiffusion, decoder_log_likelihood, gaussian_kl, predict_x_0
 
-Limits = tuple[float, float]
+NoiseVarianceModel = Callable[[Tensor, Tensor], Tensor]
+Clip = tuple[float, float] | None
 
 
 def cosine_schedule(T: int = 4000, s: float = 0.008, largest: float = 0.999) -> GaussianDiffusion:
@@ -63,7 +56,7 @@ def strided(process: GaussianDiffusion, tau: Tensor) -> GaussianDiffusion:
     return GaussianDiffusion(1 - abar[1:] / abar[:-1])  # Eq. 19
 
 
-def retimed(model: Model, tau: Tensor) -> Model:
+def retimed(model: NoiseVarianceModel, tau: Tensor) -> NoiseVarianceModel:
     """The model for a strided chain: at step k it is asked about tau[k - 1], a time it was trained at."""
 
     def at_step(x: Tensor, k: Tensor) -> Tensor:
@@ -82,7 +75,7 @@ def least_variance(process: GaussianDiffusion) -> Tensor:
 
 
 def reverse(
-    process: GaussianDiffusion, x_t: Tensor, t: int | Tensor, output: Tensor, *, clip: Limits | None = None
+    process: GaussianDiffusion, x_t: Tensor, t: int | Tensor, output: Tensor, *, clip: Clip = None
 ) -> tuple[Tensor, Tensor]:
     """Mean and variance of p(x_{t-1} | x_t), two (B, C, ...).  x_t: (B, C, ...); output: the model's, (B, 2 C, ...).
 
@@ -93,8 +86,6 @@ def reverse(
         raise ValueError(
             f"the model must return 2 x {x_t.shape[1]} channels, the noise and then the variance, not {output.shape[1]}"
         )
-    if process.abar[-1] <= 0:
-        raise ValueError("abar_T must be above 0: where nothing is left of x_0, the noise does not tell it")
     eps, place = output.chunk(2, dim=1)
     x_0 = predict_x_0(process, x_t, t, eps)
     mean, _ = process.posterior(x_0 if clip is None else x_0.clamp(*clip), x_t, t)
@@ -105,7 +96,7 @@ def reverse(
 
 @torch.no_grad()
 def sample(
-    model: Model, process: GaussianDiffusion, x_T: Tensor, *, clip: Limits | None = None, noise: Noise = gaussian
+    model: NoiseVarianceModel, process: GaussianDiffusion, x_T: Tensor, *, clip: Clip = None, noise: Noise = gaussian
 ) -> Tensor:
     """Ancestral sampling, T network evaluations; for fewer, give it a `strided` process and the model `retimed`.
 
@@ -113,7 +104,7 @@ def sample(
     """
     x = x_T
     for t in range(process.T, 0, -1):
-        mean, variance = reverse(process, x, t, model(x, torch.full((len(x),), t, device=x.device)), clip=clip)
+        mean, variance = reverse(process, x, t, model(x, for_all(t, x)), clip=clip)
         x = mean + variance.sqrt() * noise(x) if t > 1 else mean
     return x
 
@@ -126,7 +117,7 @@ def term(
     output: Tensor,
     levels: int | None,
     *,
-    clip: Limits | None = None,
+    clip: Clip = None,
 ) -> Tensor:
     """L_{t-1} of each row, in bits per dimension; the bound is the sum of these over t = 1..T, and L_T.
 
@@ -147,12 +138,12 @@ def term(
 
 @torch.no_grad()
 def bits_per_dimension(
-    model: Model,
+    model: NoiseVarianceModel,
     process: GaussianDiffusion,
     x_0: Tensor,
     levels: int | None,
     *,
-    clip: Limits | None = None,
+    clip: Clip = None,
     noise: Noise = gaussian,
 ) -> Tensor:
     """The variational bound, term by term, with one draw of x_t for each t; T network evaluations.  As DDPM's.
@@ -169,7 +160,7 @@ def bits_per_dimension(
 
 
 def hybrid_loss(
-    model: Model,
+    model: NoiseVarianceModel,
     process: GaussianDiffusion,
     x_0: Tensor,
     levels: int | None,
@@ -237,7 +228,7 @@ class Importance(nn.Module):
 
 
 def bound_loss(
-    model: Model,
+    model: NoiseVarianceModel,
     process: GaussianDiffusion,
     x_0: Tensor,
     levels: int | None,
@@ -254,253 +245,3 @@ def bound_loss(
     L_t = term(process, x_0, x_t, t, model(x_t, t), levels)
     importance.record(t, L_t)
     return (weight.to(L_t) * L_t).mean()  # Eq. 18
-
-
-# ---- the demo -------------------------------------------------------------------------------------------------------
-
-
-def with_variance(model: Model, place: float) -> Model:
-    """The model's noise, and a variance that is not learned: -1 for DDPM's small one, 1 for its large one."""
-
-    def fixed(x: Tensor, t: Tensor) -> Tensor:
-        guess, _ = model(x, t).chunk(2, dim=1)
-        return torch.cat([guess, torch.full_like(guess, place)], dim=1)
-
-    return fixed
-
-
-def remembering(model: Model) -> Model:
-    """The model, which answers from memory when it is asked at a time again: for other variances at the same x_t."""
-    answers: dict[int, Tensor] = {}
-
-    def answer(x: Tensor, t: Tensor) -> Tensor:
-        key = int(t[0])
-        if key not in answers:
-            answers[key] = model(x, t)
-        return answers[key]
-
-    return answer
-
-
-def fit(
-    dataset: Dataset,
-    objective: Callable[[Model, Tensor, Noise], Tensor],
-    *,
-    device: str,
-    seed: int,
-    steps: int,
-    out: str | Path | None,
-    name: str,
-    resume: bool,
-    progress: bool,
-) -> Trained:
-    """A U-Net with both outputs, trained on images as DDPM's is."""
-    if dataset.x.ndim != 4 or dataset.levels is None:
-        raise ValueError(f"data must be images of discrete values, not {dataset.name}")
-    small = {} if min(dataset.shape[1:]) > 16 else {"width": 16, "multipliers": (1, 2), "attention": (1,)}
-    torch.manual_seed(seed)
-    network = UNet(dataset.shape[0], 2 * dataset.shape[0], **small)
-
-    def of_batch(model: Model, batch: Batch, noise: Noise) -> Tensor:
-        return objective(model, batch[0], noise)
-
-    options = {"device": device, "seed": seed, "out": out, "name": name, "resume": resume, "progress": progress}
-    return train(network, of_batch, dataset, steps=steps, batch_size=32, lr=4e-3, anneal=True, ema=0.99, **options)
-
-
-def ideal(law: GaussianMixture, process: GaussianDiffusion) -> Model:
-    """What training leads to on data of a known law: the exact noise, and the variance at which the bound is least.
-
-    It is Var[x_{t-1} | x_t], entry by entry: the posterior's, and what it leaves open about x_0.  Kept between its
-    bounds: outside, as it would be half-way between two modes, the longer steps of a strided chain magnify it.
-    """
-    exact = law.model(process.abar)
-    least, most = least_variance(process).log(), process.beta.log()
-
-    def model(x: Tensor, t: Tensor) -> Tensor:
-        k = int(t[0])
-        left = law.covariance(x, process.abar[k].sqrt(), (1 - process.abar[k]).sqrt()).diagonal(dim1=1, dim2=2)
-        variance = process.posterior_variance[k] + process.posterior_weights[0][k] ** 2 * left
-        v = (variance.log() - least[k]) / (most[k] - least[k])
-        return torch.cat([exact(x, t), (2 * v - 1).clamp(-1, 1)], dim=1)
-
-    return model
-
-
-def spread(model: Model, process: GaussianDiffusion, K: int) -> float:
-    """Standard deviation of samples of K steps, exactly, for a model of Gaussian data (see `impulses`)."""
-    tau = timesteps(process.T, K)
-    found = moments(lambda x_T, noise: sample(retimed(model, tau), strided(process, tau), x_T, noise=noise))
-    return found.std.item()
-
-
-def relative_noise(terms: Tensor, p: Tensor) -> float:
-    """Standard deviation over mean of the bound's estimate from one t, drawn by p: (T,).  terms: (T, N), of each t."""
-    total = terms.mean(1).sum()
-    return ((terms.square().mean(1) / p.to(terms)).sum() / total.square() - 1).sqrt().item()
-
-
-def demo(
-    *,
-    data: str = "digits",
-    device: str = "cpu",
-    seed: int = 0,
-    steps: int = 240,
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: bool = False,
-) -> Result:
-    """Trains on images, by the hybrid loss and by DDPM's, and counts bits; samples Gaussians in 25 steps.
-
-    Bits: a linear chain of 100 steps, and 25 of them.  Samples: the cosine chain of 1000 steps, and 25 of them.
-    Tried once each, 280 steps of training: with 200 steps the learned variance saves 0.16 bits, with 1000 only 0.04, as
-    the paper says of long chains; cosine chains take 0.2 to 0.3 bits more than linear ones on images this small, and
-    trained on the bound alone, the digits need as many bits (200 steps) or more, and their samples are worse.
-    """
-    started = time.perf_counter()
-    dataset, process, K = load(data), ddpm.linear_schedule(100, 1e-3, 0.2), 25
-    options = {"device": device, "seed": seed, "steps": steps, "out": out, "resume": resume, "progress": progress}
-
-    def hybrid(model: Model, x_0: Tensor, noise: Noise) -> Tensor:
-        return hybrid_loss(model, process, x_0, dataset.levels, noise=noise)
-
-    def simple(model: Model, x_0: Tensor, noise: Noise) -> Tensor:
-        return ddpm.loss(lambda x, t: model(x, t).chunk(2, dim=1)[0], process, x_0, noise=noise)
-
-    trained = fit(dataset, hybrid, name="iddpm-hybrid", **options)
-    ancestor = fit(dataset, simple, name="iddpm-simple", **options)
-    images = dataset.x_test[:36].to(device)
-
-    def count(model: Model, chain: GaussianDiffusion) -> tuple[Tensor, float, float]:
-        """The bound's terms; its sum; the lower of its sums with the two fixed variances.  At the same draws of x_t."""
-        same = remembering(model)
-        learned, *fixed = (
-            bits_per_dimension(law, chain, images, dataset.levels, clip=dataset.range, noise=Noise(seed))
-            for law in (same, with_variance(same, -1.0), with_variance(same, 1.0))
-        )
-        return learned[:-1], learned.sum(0).mean().item(), min(bits.sum(0).mean().item() for bits in fixed)
-
-    tau = timesteps(process.T, K)
-    short, few = strided(process, tau), retimed(trained.model, tau)
-    terms, bits, bits_fixed = count(trained.model, process)
-    _, bits_few, bits_few_fixed = count(few, short)
-    _, _, bits_ddpm = count(ancestor.model, process)
-    importance = Importance(process.T)
-    for column in terms[:, :10].T:
-        importance.record(torch.arange(1, process.T + 1), column)
-
-    modes = torch.tensor([[cos(k * pi / 4), sin(k * pi / 4)] for k in range(8)], dtype=torch.float64) * 2**0.5
-    cosine, sd, ring = cosine_schedule(1000), 0.5, GaussianMixture([1.0] * 8, modes, [0.1**2] * 8)
-    counts, times = [5, 7, 10, 15, K, 50, 100], timesteps(1000, K)
-    x_T = Noise(seed)(torch.empty(1500, 2, dtype=torch.float64))
-    spreads, rings = {}, {}
-    for name, place in {"best": None, "beta-tilde": -1.0, "beta": 1.0}.items():
-        line, plane = (
-            law if place is None else with_variance(law, place)
-            for law in (ideal(Gaussian(0.0, sd**2), cosine), ideal(ring, cosine))
-        )
-        spreads[name] = [spread(line, cosine, k) / sd for k in counts]
-        rings[name] = sample(retimed(plane, times), strided(cosine, times), x_T, noise=Noise(seed + 1))
-    off = {name: abs(values[counts.index(K)] - 1) for name, values in spreads.items()}
-    width = {
-        name: torch.cdist(x, modes).amin(1).square().mean().div(2).sqrt().item() / 0.1 for name, x in rings.items()
-    }
-
-    claims = [
-        Claim(
-            name="bits",
-            statement="bits per dimension of held-out images saved, of those a DDPM takes with its better variance",
-            value=bits_ddpm - bits,
-            bound=0.06,
-            relation=">=",
-            control=bits_ddpm - bits_fixed,
-            control_is="the same network with the better of the two fixed variances in place of the learned one",
-            of="section 3.1: a better log-likelihood from the learned variance",
-        ),
-        Claim(
-            name=f"bits of {K} steps",
-            statement=f"bits per dimension of held-out images with {K} of the {process.T} steps",
-            value=bits_few,
-            bound=3.2,
-            relation="<=",
-            control=bits_few_fixed,
-            control_is="the same network with the better of the two fixed variances",
-            of="section 4: learned variances go on to fit when steps are skipped",
-        ),
-        Claim(
-            name=f"spread after {K} steps",
-            statement=f"standard deviation of samples of {K} steps, over that of Gaussian data, off 1 by (exactly)",
-            value=off["best"],
-            bound=0.01,
-            relation="<=",
-            control=min(off["beta-tilde"], off["beta"]),
-            control_is="the better of the two fixed variances",
-            of="section 4: better samples in few steps than with either fixed variance, in a case known exactly",
-        ),
-        Claim(
-            name=f"width after {K} steps",
-            statement=f"standard deviation of samples of {K} steps around eight modes, over the data's, off 1 by",
-            value=abs(width["best"] - 1),
-            bound=0.16,
-            relation="<=",
-            control=min(abs(width[name] - 1) for name in ("beta-tilde", "beta")),
-            control_is="the better of the two fixed variances, from the same x_T",
-            of="section 4, with the exact noise and the variance at which the bound is least",
-        ),
-        Claim(
-            name="importance",
-            statement="standard deviation of an estimate of the bound from one t, over its mean",
-            value=relative_noise(terms[:, 10:], importance.probabilities()),
-            bound=0.5,
-            relation="<=",
-            control=relative_noise(terms[:, 10:], Importance(process.T).probabilities()),
-            control_is="a uniform t",
-            of="section 3.3: importance sampling takes noise from the bound's estimate",
-        ),
-    ]
-    clouds = {"data": ring.sample(1500, noise=Noise(seed + 2))} | {
-        f"{K} steps, {name}: {width[name]:.0%}": x for name, x in rings.items()
-    }
-    laws = {"learned": few, "beta-tilde": with_variance(few, -1.0), "beta": with_variance(few, 1.0)}
-    start = Noise(seed)(images)
-    drawn = {name: sample(law, short, start, clip=dataset.range, noise=Noise(seed + 1)) for name, law in laws.items()}
-    sheets = {f"{K} steps, {name}": pictures.contact_sheet(x, columns=6, width=230) for name, x in drawn.items()}
-    lines = {name: (counts, values) for name, values in spreads.items()}
-    figures = [
-        Figure(
-            name="iddpm",
-            alt=f"Eight round clouds of points on a circle, the data; and samples of {K} of 1000 steps: with the best "
-            f"variance, to which the bound leads, clouds {width['best']:.0%} as wide as the data's, with beta-tilde "
-            f"{width['beta-tilde']:.0%}, with beta {width['beta']:.0%} and blurred.",
-            image=pictures.beside({t: pictures.scatter(x, limits=(-2, 2), size=230) for t, x in clouds.items()}),
-        ),
-        Figure(
-            name="iddpm-steps",
-            alt=f"36 samples after training on {data} by {K} of {process.T} steps, with the learned variance and with "
-            "each of the fixed ones; and the spread of samples, over that of Gaussian data, against the number of "
-            "steps: too small with beta-tilde, too large with beta, right from 25 steps on with the best one.",
-            image=pictures.beside(
-                sheets | {"spread of samples / of data": pictures.curves(lines, across="steps", up="", size=(440, 250))}
-            ),
-        ),
-    ]
-    return Result(
-        method="iddpm",
-        data=data,
-        seed=seed,
-        samples=drawn["learned"],
-        reference=images,
-        claims=claims,
-        figures=figures,
-        model=trained.model.state_dict(),
-        network_evaluations=K,
-        parameters=sum(p.numel() for p in trained.model.parameters()),
-        losses=trained.losses,
-        seconds=time.perf_counter() - started,
-    )
-
-
-if __name__ == "__main__":
-    from implementations.lab.command import main
-
-    raise SystemExit(main(demo))

@@ -6,27 +6,22 @@ as one point in D dimensions, give rules for the widest level, for the ratio of 
 
 `network(x, t)` gets t = 0 and never learns the level; `model(x, sigma)` is a score, as in NCSN.  The step size counts
 whole, unlike NCSN's: alpha in front of the score, 2 alpha the variance of the noise.
-Technique 5, the moving average of the weights with m = 0.999, is `ema` of the common training loop.  In runs as short
-as the demo's it gains little (held-out loss 0.152 per pixel against 0.156), so nothing is claimed of it.
+Technique 5, the moving average of the weights with m = 0.999, is left to the training: `ema` of `lab.training.train`.
 """
 
 from __future__ import annotations
 
 from math import log, sqrt
-from pathlib import Path
 from statistics import NormalDist
-from time import perf_counter
 
 import torch
 from torch import Tensor, nn
 
 from implementations import ncsn
 from implementations.common.noise import Noise, gaussian
-from implementations.dsm import denoise, parzen_score
-from implementations.lab.results import Claim, Figure, Result
-from implementations.ncsn import Model, fit, geometric_levels, unit_images
-from implementations.verification.sample_measures import mean_distance
-from implementations.verification.twosample import excess_energy
+from implementations.common.rows import for_all, per_row
+from implementations.dsm import denoise
+from implementations.ncsn import ScoreModel, geometric_levels
 
 
 def largest_distance(x: Tensor) -> float:
@@ -102,12 +97,12 @@ class Unconditional(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return self.network(x, torch.zeros_like(sigma)) / sigma.view(-1, *[1] * (x.ndim - 1))  # Technique 3
+        return self.network(x, torch.zeros_like(sigma)) / per_row(sigma, x)  # Technique 3
 
 
 @torch.no_grad()
 def sample(
-    model: Model,
+    model: ScoreModel,
     sigmas: Tensor,
     x: Tensor,
     *,
@@ -125,113 +120,4 @@ def sample(
     if not denoised:
         return x
     sigma_L = sigmas[-1].to(x)
-    return denoise(lambda x: model(x, sigma_L.expand(len(x))), x, sigma_L)
-
-
-def worst_variance(sigmas: Tensor, eps: float, T: int, draws: int, noise: Noise, *, falling: bool) -> float:
-    """Greatest relative error of Eq. 4 over all levels but the first, in a simulation with the score of one point.
-
-    falling: whether the step size falls with the levels, as in Algorithm 1, or is eps throughout.
-    """
-    foretold = float(variance_ratio(eps, T, (sigmas[-2] / sigmas[-1]).item(), sigmas[-1].item()))
-    worst = 0.0
-    for before, sigma in zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True):
-        alpha = 2 * eps * (sigma**2 / sigmas[-1].item() ** 2 if falling else 1)
-        x = before * noise(torch.empty(1, draws))
-        x = ncsn.langevin(lambda x, level: -x / level[:, None] ** 2, x, sigma, alpha, T, noise=noise)
-        worst = max(worst, abs(x.square().mean().item() / sigma**2 / foretold - 1))
-    return worst
-
-
-class Undivided(Unconditional):
-    """Technique 3 taken away: s(x, sigma) = s(x)."""
-
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return super().forward(x, torch.ones_like(sigma))
-
-
-def demo(
-    *,
-    data: str = "digits",
-    device: str = "cpu",
-    seed: int = 0,
-    steps: int = 160,
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: bool = False,
-) -> Result:
-    """Check the variance that the rules foretell, sample wide images by exact scores, learn the scores of small ones.
-
-    data: images.  Wide ones are three hundred of them, each pixel enlarged to 4 by 4: distances grow fourfold, and
-    with exact scores (as in figure 2) only the ladder and the steps can be at fault.
-    """
-    from implementations.lab.pictures import beside, contact_sheet
-
-    started, noise, T = perf_counter(), Noise(seed), 5
-    dataset = unit_images(data, device)
-
-    wide = dataset.x[:300].repeat_interleave(4, 2).repeat_interleave(4, 3)
-
-    def exact(x: Tensor, sigma: Tensor) -> Tensor:
-        return parzen_score(x, wide, sigma[0].item())
-
-    ladder = noise_levels(wide)
-    eps = step_size(ladder, T)
-    error = [worst_variance(ladder, eps, T, 2**17, noise, falling=falling) for falling in (True, False)]
-    start = noise.uniform(wide[:32])
-    ours = sample(exact, ladder, start, eps=eps, T=T, noise=noise)
-    theirs = ncsn.sample(exact, geometric_levels(), start, noise=noise)
-    spread = [mean_distance(x) / mean_distance(wide) for x in (ours, theirs)]
-
-    sigmas, T = noise_levels(dataset.x), 10
-    eps = step_size(sigmas, T)
-    start, samples = noise.uniform(dataset.x[:64]), []
-    for kind in (Undivided, Unconditional):
-        torch.manual_seed(seed)
-        network = kind(ncsn.small_unet(dataset))
-        fitted = fit(
-            network, dataset, sigmas, anneal=True, ema=0.999, steps=steps, device=device, seed=seed,
-            out=out, name=f"ncsnv2-{kind.__name__.lower()}", resume=resume, progress=progress,
-        )  # fmt: skip
-        samples.append(sample(fitted.model, sigmas, start, eps=eps, T=T, noise=Noise(seed + 1)))
-    far = [excess_energy(x, dataset.x_test) for x in reversed(samples)]
-    claims = [
-        Claim(
-            "variance", "greatest relative error of the foretold variance over all levels, simulated",
-            error[0], 0.02, "<=", error[1], "the same step size at all levels", "Proposition 3 and Eq. 4",
-        ),
-        Claim(
-            "spread", "distance between samples of wide images, as a share of that between the images (exact scores)",
-            spread[0], 0.88, ">=", spread[1], "NCSN's ten levels from 1 to 0.01, its T and its step size",
-            "section 3.1 and figure 2",
-        ),
-        Claim(
-            "law", "energy distance between samples and held-out images, over the distance between images",
-            far[0], 0.06, "<=", far[1], "the same network, trained alike, not divided by sigma", "section 3.3",
-        ),
-    ]  # fmt: skip
-    shown = {
-        f"wide images, NCSN: spread {spread[1]:.2f}": (theirs[:25], 5),
-        f"NCSNv2: spread {spread[0]:.2f}": (ours[:25], 5),
-        "learned, divided by sigma": (samples[1], 8),
-        "learned, not divided": (samples[0], 8),
-    }
-    sheets = {
-        title: contact_sheet(x, columns=columns, range=(0, 1), width=330) for title, (x, columns) in shown.items()
-    }
-    alt = (
-        f"Samples of {data}. With exact scores of enlarged images: by NCSN's ladder, alike one another; by NCSNv2's, "
-        "as varied as the images. From a learned network: images; from one that is not divided by sigma: noise."
-    )
-    return Result(
-        "ncsnv2", data, seed, 2 * samples[1].cpu() - 1, 2 * dataset.x_test[:64].cpu() - 1, claims,
-        [Figure("ncsnv2", alt, beside(sheets))], dict(fitted.model.state_dict()),
-        network_evaluations=len(sigmas) * T + 1, parameters=sum(p.numel() for p in fitted.model.parameters()),
-        losses=fitted.losses, seconds=perf_counter() - started,
-    )  # fmt: skip
-
-
-if __name__ == "__main__":
-    from implementations.lab.command import main
-
-    raise SystemExit(main(demo))
+    return denoise(lambda x: model(x, for_all(sigma_L, x)), x, sigma_L)

@@ -12,19 +12,11 @@ instead of pooling; last layers that start at zero, so that every block begins a
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from implementations.common.embedding import Condition
-from implementations.common.noise import Noise
-from implementations.lab import pictures
-from implementations.lab.data import load
-from implementations.lab.results import Claim, Figure, Result
-from implementations.lab.training import Batch, train
 
 
 def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
@@ -152,110 +144,3 @@ class UNet(nn.Module):
     def join(self, h: Tensor, skip: Tensor) -> Tensor:
         """What a block of the expanding path sees: its own features, cropped to the skip's size, and the skip."""
         return torch.cat([h[..., : skip.shape[-2], : skip.shape[-1]], skip], dim=1)
-
-
-class WithoutSkips(UNet):
-    """The control: the same layers, with zeros in place of what is handed across."""
-
-    def join(self, h: Tensor, skip: Tensor) -> Tensor:
-        return super().join(h, torch.zeros_like(skip))
-
-
-SIGMA = 0.25  # of the demo's noise, on data in [-1, 1]
-
-
-def loss(model: nn.Module, batch: Batch, noise: Noise) -> Tensor:
-    """Squared error of the clean image guessed from a noisy one, averaged over pixels."""
-    x, _ = batch
-    return (model(x + SIGMA * noise(x), x.new_ones(len(x))) - x).square().mean()
-
-
-def linear_denoiser(x: Tensor, noisy: Tensor) -> Tensor:
-    """The best affine guess of clean images from noisy ones, by the mean and covariance of examples x: (N, ...)."""
-    flat = x.flatten(1).double()
-    mean, covariance = flat.mean(0), torch.cov(flat.T)
-    gain = torch.linalg.solve(
-        covariance + SIGMA**2 * torch.eye(len(mean), dtype=mean.dtype, device=x.device), covariance
-    )
-    return (mean + (noisy.flatten(1).double() - mean) @ gain).reshape(noisy.shape).to(x.dtype)
-
-
-def demo(
-    *,
-    data: str = "digits",
-    device: str = "cpu",
-    seed: int = 0,
-    steps: int = 200,
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: bool = False,
-) -> Result:
-    """Removes noise from images, with the skips and without them, beside the best linear denoiser."""
-    started = time.perf_counter()
-    dataset = load(data)
-    if dataset.x.ndim != 4:
-        raise ValueError(f"the U-Net works on images (C, H, W); {data} has examples of shape {dataset.shape}")
-    clean = dataset.x_test[:1000].to(device)
-    noisy = clean + SIGMA * Noise(seed)(clean)
-
-    def error(guess: Tensor) -> float:
-        return (guess - clean).square().mean().item()
-
-    runs, guesses = {}, {}
-    for name, kind in {"without": WithoutSkips, "with": UNet}.items():
-        torch.manual_seed(seed)
-        network = kind(clean.shape[1], width=16, head=16)
-        options = {"lr": 2e-3, "anneal": True, "ema": 0.98, "device": device, "seed": seed}
-        runs[name] = train(
-            network,
-            loss,
-            dataset,
-            steps=steps,
-            **options,
-            out=out,
-            name=f"unet-{name}",
-            resume=resume,
-            progress=progress,
-        )
-        with torch.no_grad():
-            guesses[name] = runs[name].model(noisy, noisy.new_ones(len(noisy)))
-    run = runs["with"]
-    linear = error(linear_denoiser(dataset.x.to(device), noisy))
-    claim = Claim(
-        name="skips",
-        statement="error of the denoised images, as a share of that of the best linear denoiser",
-        value=error(guesses["with"]) / linear,
-        bound=0.85,
-        relation="<=",
-        control=error(guesses["without"]) / linear,
-        control_is="the same network, trained alike, with zeros in place of the skips",
-        of="section 2: the expanding path is concatenated with the features of the contracting one",
-    )
-    shown = {"clean": clean, "noisy": noisy, "U-Net": guesses["with"], "without skips": guesses["without"]}
-    sheets = {title: pictures.contact_sheet(x[:20], columns=4, width=230) for title, x in shown.items()}
-    figure = Figure(
-        name="unet",
-        alt=f"Twenty test images of {data}: clean; with noise of standard deviation {SIGMA}; denoised by the U-Net, "
-        "close to the clean ones; denoised without skips, blurred.",
-        image=pictures.beside(sheets),
-    )
-    return Result(
-        method="unet",
-        data=data,
-        seed=seed,
-        samples=guesses["with"],
-        reference=clean,
-        claims=[claim],
-        figures=[figure],
-        model=run.model.state_dict(),
-        network_evaluations=1,
-        parameters=sum(p.numel() for p in run.model.parameters()),
-        losses=run.losses,
-        seconds=time.perf_counter() - started,
-    )
-
-
-if __name__ == "__main__":
-    from implementations.lab.command import main
-
-    raise SystemExit(main(demo))

@@ -12,9 +12,9 @@ from kb_tools.records.reader import Value, read_text
 from kb_tools.records.reference import fold
 from kb_tools.records.store import Change, Collection
 from kb_tools.records.validate import validate_record
-from kb_tools.sources import arxiv
-from kb_tools.sources.references import Reference, year_of
-from kb_tools.sources.upstream import Upstream
+from kb_tools.services import arxiv
+from kb_tools.services.references import Reference, year_of
+from kb_tools.services.upstream import Upstream
 
 Data = dict[str, Value]
 
@@ -35,8 +35,8 @@ def fields_of(work: Upstream, reference: Reference) -> Data:
         "abstract": work.abstract,
         "withdrawn": work.withdrawn,
     }
-    if work.source != arxiv.NAME:
-        fields["notes"] = [f"{_STAND_IN_NOTE}{work.source}, {date.today().isoformat()}."]
+    if work.service != arxiv.NAME:
+        fields["notes"] = [f"{_STAND_IN_NOTE}{work.service}, {date.today().isoformat()}."]
         fields["unverified"] = list(_STAND_IN)
     return fields
 
@@ -55,10 +55,10 @@ def refreshed(record: Mapping[str, Value], work: Upstream) -> Data:
     """Fields of a record that a server says differently, as they should be; nothing is ever emptied.
 
     A title or name that differs only in case or accents stays as it is, and so do a venue and a DOI that are there.
-    Only arXiv may change what is there; another source fills what is absent.
+    Only arXiv may change what is there; another service fills what is absent.
     """
     stub = not record.get("authors")
-    own = work.source == arxiv.NAME
+    own = work.service == arxiv.NAME
     changes: Data = {}
     if (own or stub) and fold(str(record.get("title") or "")) != fold(work.title):
         changes["title"] = work.title
@@ -77,7 +77,7 @@ def refreshed(record: Mapping[str, Value], work: Upstream) -> Data:
 
 
 def _confirmed(record: Mapping[str, Value], stub: bool) -> Data:
-    """What a record said about its stand-in source, taken back once arXiv itself has spoken."""
+    """What a record said about its stand-in service, taken back once arXiv itself has spoken."""
     notes = [note for note in strings(record, "notes") if note.startswith(_STAND_IN_NOTE)]
     if not notes and not stub:
         return {}

@@ -17,9 +17,9 @@ from kb_tools.records.reader import Value, read_file, read_text
 from kb_tools.records.reference import fold
 from kb_tools.records.store import Change, Collection
 from kb_tools.records.validate import validate_outside
-from kb_tools.sources import openalex, semanticscholar
-from kb_tools.sources.answers import Unlisted
-from kb_tools.sources.upstream import Cited
+from kb_tools.services import openalex, semanticscholar
+from kb_tools.services.answers import Unlisted
+from kb_tools.services.upstream import Cited
 
 SHARED = 2  # a work outside is noted when this many of the records asked about cite it
 

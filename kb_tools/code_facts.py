@@ -13,51 +13,77 @@ import json
 import os
 import sys
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from kb_tools.equations import equation_lines
+from kb_tools.layers import PACKAGE, code_lines, demos_imported, files, methods_imported, strangers
 
-PACKAGE = "implementations"
 _HERE = Path(__file__).resolve()
+_PROOFS = _HERE.parents[1] / PACKAGE / "verification"
 _READERS = (
     _HERE,
     _HERE.with_name("equations.py"),
-    _HERE.parents[1] / PACKAGE / "verification" / "evidence.py",
-    _HERE.parents[1] / PACKAGE / "verification" / "code_hash.py",
+    _HERE.with_name("layers.py"),
+    _PROOFS / "evidence" / "store.py",
+    _PROOFS / "code_hash.py",
+    _PROOFS / "mutants" / "modules.py",
+    _PROOFS / "mutants" / "recorded.py",
 )
 
 
 class Facts(NamedTuple):
     """One method.
 
-    equations: number -> lines of the comments that name it.  imports: (module of the package, line, column).
-    broken: (file inside the collection, line, why it is not Python), of its own file and of those it uses.  entries:
-    what was measured.  stale: why that says nothing about the code of now.  failing: recorded claims that do not hold.
-    unreadable: why the file of evidence cannot be used.
+    equations: number -> lines of the comments that name it.  imports: other methods, (module of the package, line,
+    column).  demos: those of other methods that its demo imports, alike.  lines: of code.  says_why: its docstring has
+    a sentence on why it is long.  broken: (file inside the collection, line, why it is not Python), of its own file and
+    of those it uses.  entries: what was measured.  stale: why that says nothing about the code of now.  failing:
+    recorded claims that do not hold.  unreadable: why the file of evidence cannot be used.  bugs: why the planted bugs
+    were not counted on the code of now, or not enough of them were seen.
     """
 
     equations: dict[str, list[int]]
     imports: list[list[Any]]
+    demos: list[list[Any]]
+    lines: int
+    says_why: bool
     broken: list[list[Any]]
     entries: list[dict[str, Any]]
     stale: str | None
     failing: list[str]
     unreadable: str | None
+    bugs: list[str]
 
 
-def facts_of(root: Path, modules: Iterable[str]) -> dict[str, Facts]:
-    """The facts of methods of the collection at root, by module."""
+class Known(NamedTuple):
+    """methods: the facts of each, by module.  strangers: (file inside the collection, room, module it must not import,
+    line, column), of all files of the package.
+    """
+
+    methods: dict[str, Facts]
+    strangers: list[list[Any]]
+
+
+def known(root: Path, modules: Iterable[str]) -> Known:
+    """What the code of the collection at root says, of these methods and of who imports what."""
     kept = root / ".kb" / "methods.json"
     state = _state(root)
-    known = _read(kept, state)
-    found = {module: known.get(module) or _derive(root, module) for module in modules}
+    before = _read(kept, state)
+    methods = before.methods if before else {}
+    found = {module: methods.get(module) or _derive(root, module) for module in modules}
+    wrong = before.strangers if before else _strangers(root)
     # What was edited while it was read must not stand under the hash of what it was before.
-    if not found.keys() <= known.keys() and _state(root) == state:
-        _keep(kept, state, known | found)
-    return found
+    if (before is None or not found.keys() <= methods.keys()) and _state(root) == state:
+        _keep(kept, state, Known(methods | found, wrong))
+    return Known(found, wrong)
+
+
+def facts_of(root: Path, module: str) -> Facts:
+    """The facts of one method."""
+    return known(root, [module]).methods[module]
 
 
 def _state(root: Path) -> str:
@@ -77,20 +103,21 @@ def _state(root: Path) -> str:
     return total.hexdigest()
 
 
-def _read(kept: Path, state: str) -> dict[str, Facts]:
+def _read(kept: Path, state: str) -> Known | None:
     try:
         data = json.loads(kept.read_text(encoding="utf-8"))
         if data["state"] == state:
-            return {module: Facts(**facts) for module, facts in data["methods"].items()}
+            return Known({module: Facts(**one) for module, one in data["methods"].items()}, list(data["strangers"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-    return {}
+        return None
+    return None
 
 
-def _keep(kept: Path, state: str, facts: dict[str, Facts]) -> None:
+def _keep(kept: Path, state: str, facts: Known) -> None:
     temporary = kept.with_name(f"methods.{os.getpid()}.tmp")
+    methods = {module: one._asdict() for module, one in facts.methods.items()}
     try:
-        text = json.dumps({"state": state, "methods": {module: one._asdict() for module, one in facts.items()}})
+        text = json.dumps({"state": state, "methods": methods, "strangers": facts.strangers})
         kept.parent.mkdir(exist_ok=True)
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(kept)
@@ -99,27 +126,49 @@ def _keep(kept: Path, state: str, facts: dict[str, Facts]) -> None:
             temporary.unlink()
 
 
+def _strangers(root: Path) -> list[list[Any]]:
+    found = []
+    for path, room in files(root):
+        with suppress(OSError, SyntaxError, ValueError):  # what is no Python is reported by whoever uses it
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            name = path.relative_to(root).as_posix()
+            found += [[name, room, *place] for place in strangers(tree, room)]
+    return found
+
+
 def _derive(root: Path, module: str) -> Facts:
     # Loaded late, and neither torch nor numpy with it: this package knows what evidence hashes.
-    from implementations.verification import evidence
+    from implementations.verification.evidence import store
+    from implementations.verification.mutants import recorded
 
     path = root / PACKAGE / f"{module}.py"
-    facts = Facts({}, [], [], [], None, [], None)
+    facts = Facts({}, [], [], 0, False, [], [], None, [], None, [])
     try:
         code = path.read_text(encoding="utf-8")
-        facts = facts._replace(imports=list(_imports(ast.parse(code))), equations=equation_lines(code))
+        tree = ast.parse(code)
+        facts = facts._replace(
+            imports=list(methods_imported(tree)),
+            equations=equation_lines(code),
+            lines=code_lines(code, tree),
+            says_why="Long because" in (ast.get_docstring(tree) or ""),
+        )
     except OSError as error:
         facts = facts._replace(stale=f"{PACKAGE}/{path.name} cannot be read: {error.strerror}")
     except (SyntaxError, ValueError, tokenize.TokenError) as error:
         facts.broken.append(_broken(error, f"{PACKAGE}/{path.name}"))
+    with suppress(OSError, SyntaxError, ValueError):  # its evidence says that it cannot be read
+        demo = (root / PACKAGE / "demos" / path.name).read_text(encoding="utf-8")
+        facts = facts._replace(demos=list(demos_imported(ast.parse(demo))))
     slug = module.replace("_", "-")
     try:
         facts = facts._replace(
-            entries=(evidence.read(slug, root) or {"entries": []})["entries"],
-            failing=evidence.failing(slug, root),
-            stale=facts.stale or evidence.stale(slug, root),
+            entries=(store.read(slug, root) or {"entries": []})["entries"],
+            failing=store.failing(slug, root),
+            stale=facts.stale or store.stale(slug, root),
         )
-    except evidence.EvidenceError as error:
+        stale = recorded.stale(module, root)
+        facts = facts._replace(bugs=[stale] if stale else recorded.weak(module, root))
+    except store.EvidenceError as error:
         facts = facts._replace(unreadable=str(error))
     except SyntaxError as error:
         facts.broken.append(_broken(error, Path(error.filename or path).relative_to(root).as_posix()))
@@ -131,28 +180,3 @@ def _derive(root: Path, module: str) -> Facts:
 def _broken(error: Exception, file: str) -> list[Any]:
     line = getattr(error, "lineno", None) or 0
     return [file, line, str(getattr(error, "msg", None) or error)]
-
-
-def _imports(tree: ast.Module) -> Iterator[list[Any]]:
-    """Modules directly under implementations/ that import statements name, with their line and column."""
-    for node in _statements(tree):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module]
-            if node.module == PACKAGE:
-                names = [f"{PACKAGE}.{alias.name}" for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == PACKAGE and len(parts) > 1:
-                yield [parts[1], node.lineno, node.col_offset + 1]
-
-
-def _statements(tree: ast.Module) -> Iterator[Any]:
-    """Every statement, at any depth; expressions, which are most of a tree, hold none."""
-    queue: list[ast.AST] = [tree]
-    for node in queue:
-        yield node
-        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-            queue += getattr(node, field, ())

@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+MAX_PERIOD = 10_000.0
 
-def sinusoidal(t: Tensor, dim: int, *, max_period: float = 10_000.0) -> Tensor:
+
+def sinusoidal(t: Tensor, dim: int) -> Tensor:
     """Sinusoids of t at geometrically spaced frequencies.  t: (B,), any real dtype.  Returns (B, dim) in [-1, 1].
 
-    First half sines, second half cosines, at frequencies from 1 to exactly 1 / max_period, dim / 2 of them (so the
+    First half sines, second half cosines, at frequencies from 1 to exactly 1 / MAX_PERIOD, dim / 2 of them (so the
     exponent is divided by dim / 2 - 1, as in the transformers DDPM took it from, not by dim / 2).  Made for t in steps
     of 1: the fastest pair moves by 2 sin(1/2) = 0.96 from t to t + 1, whatever t is.  Time in [0, 1] would leave all
     components almost constant: a caller with continuous time multiplies it (by 1000, say) first.
@@ -21,7 +23,7 @@ def sinusoidal(t: Tensor, dim: int, *, max_period: float = 10_000.0) -> Tensor:
         raise ValueError(f"dim must be even and at least 4, not {dim}")
     t = t.to(torch.promote_types(t.dtype, torch.float32))
     half = dim // 2
-    frequency = torch.exp(torch.arange(half, device=t.device, dtype=t.dtype) * (-log(max_period) / (half - 1)))
+    frequency = torch.exp(torch.arange(half, device=t.device, dtype=t.dtype) * (-log(MAX_PERIOD) / (half - 1)))
     angle = t[:, None] * frequency
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
@@ -32,9 +34,9 @@ class Condition(nn.Module):
     classes: how many values y has, 0 for none.  A network that must also work without its label has one more.
     """
 
-    def __init__(self, width: int, *, classes: int = 0, frequencies: int = 64, max_period: float = 10_000.0) -> None:
+    def __init__(self, width: int, *, classes: int = 0, frequencies: int = 64) -> None:
         super().__init__()
-        self.frequencies, self.max_period = frequencies, max_period
+        self.frequencies = frequencies
         self.inner = nn.Linear(frequencies, width)
         self.outer = nn.Linear(width, width)
         self.label = nn.Embedding(classes, width) if classes else None
@@ -43,6 +45,6 @@ class Condition(nn.Module):
         """t: (B,) as the network gets it; y: (B,) int64 exactly when there are classes.  Returns (B, width)."""
         if (y is None) != (self.label is None):
             raise ValueError("a label was given to a network without classes" if self.label is None else "y is missing")
-        wave = sinusoidal(t, self.frequencies, max_period=self.max_period).to(self.inner.weight.dtype)
+        wave = sinusoidal(t, self.frequencies).to(self.inner.weight.dtype)
         c = self.outer(F.silu(self.inner(wave)))
         return c if self.label is None else c + self.label(y)

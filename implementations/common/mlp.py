@@ -31,17 +31,10 @@ class MLP(nn.Module):
     """
 
     def __init__(
-        self,
-        features: int,
-        out: int | None = None,
-        *,
-        width: int = 128,
-        depth: int = 3,
-        classes: int = 0,
-        max_period: float = 10_000.0,
+        self, features: int, out: int | None = None, *, width: int = 128, depth: int = 3, classes: int = 0
     ) -> None:
         super().__init__()
-        self.condition = Condition(width, classes=classes, max_period=max_period)
+        self.condition = Condition(width, classes=classes)
         self.inlet = nn.Linear(features, width)
         self.blocks = nn.ModuleList(Block(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)

@@ -42,14 +42,22 @@ def closure(path: Path, root: Path = ROOT) -> dict[str, Path]:
     return found
 
 
-def code_hash(module: str, root: Path = ROOT) -> str:
-    """sha256 of the code of a module (its name within the package, "ddim") and of all it uses of the package."""
+def demo_of(slug: str) -> str:
+    """The module of a method's demo within the package: that of score-sde is demos.score_sde."""
+    return f"demos.{slug.replace('-', '_')}"
+
+
+def code_hash(module: str, root: Path = ROOT, *, definition: str = "") -> str:
+    """sha256 of the code of a module (its name within the package, "ddim") and of all it uses of the package.
+
+    definition: only what this function, class or constant of the module reaches.
+    """
     name = f"{PACKAGE}.{module}"
     path = locate(name, root)
     if path is None:
         raise FileNotFoundError(f"no module {name} under {root}: looked for {name.replace('.', '/')}.py")
     total = hashlib.sha256()
-    for part, code in sorted(_Reach(root).from_module(name).items()):
+    for part, code in sorted(_Reach(root).collect(name, definition).items()):
         total.update(f"{part}\0".encode() + code + b"\0")
     return f"sha256:{total.hexdigest()}"
 
@@ -88,9 +96,12 @@ class _Reach:
         self.wanted: set[tuple[str, str]] = set()
         self.taken: dict[str, set[int]] = {}
 
-    def from_module(self, name: str) -> dict[str, bytes]:
-        """Module -> the code of it that counts, in the order of the file."""
-        self._everything(name)
+    def collect(self, name: str, definition: str) -> dict[str, bytes]:
+        """Module -> the code of it that counts, in the order of the file: for all of a module, or one definition."""
+        if definition:
+            self._name(name, definition)
+        else:
+            self._everything(name)
         found = {}
         for module, taken in self.taken.items():
             file = self._file(module)
@@ -180,7 +191,8 @@ def _file(path: Path, source: str) -> _File:
             elif isinstance(n, ast.Import):
                 imports |= {alias.asname or alias.name: (alias.name, "") for alias in n.names}
         inside = {name: meaning for name, meaning in imports.items() if meaning[0].split(".")[0] == PACKAGE}
-        if code:
+        words = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)  # what a constant is, in a string
+        if code and not words:
             units.append(_Unit(code, _binds(node), frozenset(uses), inside))
     binding: dict[str, list[int]] = {}
     for k, unit in enumerate(units):

@@ -20,8 +20,8 @@ from implementations import ddpm
 from implementations.common.noise import Noise
 from implementations.dpm import GaussianDiffusion
 from implementations.lab.checkpoint import write_atomically
-from implementations.verification import evidence
 from implementations.verification.code_hash import code_hash
+from implementations.verification.evidence import store
 from implementations.verification.oracles import GaussianMixture, two_modes
 from implementations.verification.twosample import Rate, energy_test, false_alarms, power
 
@@ -154,8 +154,8 @@ def record() -> None:
         "false_alarms": _row(null),
         "power": [{"bug": name, **_row(rate)} for name, rate in caught.items()],
     }
-    path = evidence.path_of("two-sample")
-    write_atomically(path, evidence.dump(table).encode())
+    path = store.path_of("two-sample")
+    write_atomically(path, store.dump(table).encode())
     print(f"{'false alarms, data against data':<42} {null.rejected:>3}/{null.runs}  [{null.low:.3f}, {null.high:.3f}]")
     for name, rate in caught.items():
         print(f"{name:<42} {rate.rejected:>3}/{rate.runs}  [{rate.low:.3f}, {rate.high:.3f}]")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from kb_tools.check import files, methods, outside, relations
 from kb_tools.errors import Problem
 from kb_tools.records.store import Collection
@@ -26,3 +29,27 @@ def check(collection: Collection) -> list[Problem]:
         for problem in problems
     }
     return [unique[key] for key in sorted(unique)]
+
+
+def files_of(collection: Collection, ident: str) -> set[Path]:
+    """Every file that is about one record: its own, and those of its method if it has one."""
+    module = ident.replace("-", "_")
+    found = {collection.papers / f"{ident}.yaml", collection.papers / "resources" / f"{ident}.yaml"}
+    for document in collection.documents():
+        if document.path in found:
+            module = document.string("implementation") or module
+    code, tests, slug = collection.root / methods.PACKAGE, collection.root / "tests" / methods.PACKAGE, ident
+    return found | {
+        code / f"{module}.py",
+        code / "demos" / f"{module}.py",
+        code / "evidence" / f"{slug}.yaml",
+        code / "evidence" / f"{slug}.bugs.yaml",
+        tests / f"test_{module}.py",
+        tests / "bugs" / f"{slug}.yaml",
+    }
+
+
+def about(problems: list[Problem], paths: Iterable[Path]) -> list[Problem]:
+    """Those of the problems that stand in one of these files."""
+    wanted = set(paths)
+    return [problem for problem in problems if problem.path in wanted]

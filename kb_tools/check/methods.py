@@ -1,18 +1,20 @@
-"""Records held against the code: implementations, equation comments, imports as lineage, evidence."""
+"""Records held against the code: who owns a method, equation comments, imports as lineage, the rooms of the code."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from kb_tools.code_facts import PACKAGE, Facts, facts_of
+from kb_tools.check.finished import check_finished
+from kb_tools.code_facts import known
 from kb_tools.errors import Problem
+from kb_tools.layers import PACKAGE, WHY
 from kb_tools.records.reader import Document
 from kb_tools.records.store import Collection
 
 
 def check_methods(collection: Collection, documents: list[Document]) -> Iterator[Problem]:
-    """Problems between records and the files of implementations/."""
+    """Problems between records and the files of implementations/, and among these."""
     folder = collection.root / PACKAGE
     owners: dict[str, Document] = {}
     for document in documents:
@@ -26,22 +28,32 @@ def check_methods(collection: Collection, documents: list[Document]) -> Iterator
             )
         elif not (folder / f"{module}.py").is_file():
             message = f"there is no {PACKAGE}/{module}.py"
-            yield _at(document, "implementation", "implementation", message, "write it, or delete the field")
+            fix = f"`kb new-method {document.path.stem}` writes one, or delete the field"
+            yield _at(document, "implementation", "implementation", message, fix)
     paths = {path.stem: path for path in sorted(folder.glob("[a-z]*.py"))}
-    facts = facts_of(collection.root, [module for module in paths if module in owners]) if paths else {}
+    if not paths:
+        return
+    facts = known(collection.root, [module for module in paths if module in owners])
+    for file, room, name, line, column in facts.strangers:
+        fix = WHY.get(room, "move it")
+        yield Problem(collection.root / file, line, column, "rooms", f"must not import {name}", fix=fix)
+    unread = {document.path.stem for document in documents if document.data is None}
     for module, path in paths.items():
         if module not in owners:
+            if module.replace("_", "-") in unread:
+                continue  # its record cannot be read, and says so itself
             fix = f"write `implementation: {module}` in the record of its paper"
             yield Problem(path, 0, 0, "implementation", "is the method of no record", fix=fix)
             continue
-        owner, known = owners[module], facts[module]
-        for file, line, why in known.broken:
+        owner, one = owners[module], facts.methods[module]
+        for file, line, why in one.broken:
             place = (line, 1) if line else (0, 0)
             yield Problem(collection.root / file, *place, "python", f"is not Python: {why}", fix="mend it")
-        if not any(file == f"{PACKAGE}/{path.name}" for file, _, _ in known.broken):
-            yield from _check_equations(path, owner, known.equations)
-            yield from _check_imports(path, owner, known.imports, owners)
-        yield from _check_evidence(collection.root, module, owner, known)
+        if not any(file == f"{PACKAGE}/{path.name}" for file, _, _ in one.broken):
+            yield from _check_equations(path, owner, one.equations)
+            yield from _check_imports(path, owner, one.imports, owners)
+        yield from _check_demos(folder / "demos" / path.name, owner, one.demos, owners)
+        yield from check_finished(collection.root, module, owner, one)
 
 
 def _check_equations(path: Path, document: Document, cited: dict[str, list[int]]) -> Iterator[Problem]:
@@ -88,16 +100,19 @@ def _check_imports(
             )
 
 
-def _check_evidence(root: Path, module: str, document: Document, facts: Facts) -> Iterator[Problem]:
-    fix = f"run `kb verify {document.path.stem} --record`"
-    if facts.unreadable is not None:
-        path = root / PACKAGE / "evidence" / f"{module.replace('_', '-')}.yaml"
-        yield Problem(path, 0, 0, "evidence", facts.unreadable.partition(": ")[2], fix=fix)
-    if facts.stale is not None:
-        # The reason ends with the remedy, which has its own column here.
-        yield _at(document, "implementation", "evidence", facts.stale.partition(": run `")[0], fix)
-    for claim in facts.failing:
-        yield _at(document, "implementation", "claim", f"the recorded claim fails: {claim}", fix)
+def _check_demos(path: Path, document: Document, demos: list[list], owners: dict[str, Document]) -> Iterator[Problem]:
+    """A demo takes from another method's demo only where its paper builds on that one, directly or not."""
+    by_id = {owner.path.stem: owner for owner in owners.values()}
+    below, queue = {document.path.stem}, [document]
+    for one in queue:
+        fresh = [ident for ident in one.strings("builds_on") if ident not in below]
+        below.update(fresh)
+        queue += [by_id[ident] for ident in fresh if ident in by_id]
+    for module, line, column in demos:
+        other = owners.get(module)
+        if other is not None and other.path.stem not in below:
+            message = f"takes from the demo of {module}, but {document.path.stem} does not build on {other.path.stem}"
+            yield Problem(path, line, column, "lineage", message, fix="move what both need beside the demos")
 
 
 def _at(document: Document, field: str, code: str, message: str, fix: str) -> Problem:

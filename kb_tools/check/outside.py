@@ -23,7 +23,7 @@ def check_outside(outside: Document, documents: list[Document]) -> Iterator[Prob
         for name in _names(work.title, work.arxiv, work.doi):
             other = names.setdefault(name, "")
             if other:
-                fix = f"delete it here, and add {other} to cites of the records that name it"
+                fix = f"`kb check --fix` deletes it here, and adds {other} to cites of the records that name it"
                 yield _at(outside, path, "duplicate", f"{work.title}: is the record {other}", fix)
                 break
             if names.setdefault(f"seen {name}", str(index)) != str(index):
@@ -38,6 +38,18 @@ def check_outside(outside: Document, documents: list[Document]) -> Iterator[Prob
             if ident in work.cited_by[:place]:
                 message = f"cited_by: {ident} stands twice"
                 yield _at(outside, (*path, "cited_by", place), "repeated", message, "delete one")
+
+
+def become_records(outside: Document, documents: list[Document]) -> list[tuple[int, str]]:
+    """Works of outside.yaml that are records by now: their places in the list, and the ids."""
+    works = validate_outside(outside)
+    names = {name: ident for document in documents for name, ident in _names_of(document)}
+    found = []
+    for place, work in enumerate(works.works if works else ()):
+        known = [names[name] for name in _names(work.title, work.arxiv, work.doi) if name in names]
+        if known:
+            found.append((place, known[0]))
+    return found
 
 
 def _names_of(document: Document) -> Iterator[tuple[str, str]]:

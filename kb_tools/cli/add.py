@@ -32,8 +32,8 @@ from kb_tools.records.store import Change, Collection
 
 if TYPE_CHECKING:
     from kb_tools.adding import Data
-    from kb_tools.sources.references import Reference
-    from kb_tools.sources.upstream import Upstream
+    from kb_tools.services.references import Reference
+    from kb_tools.services.upstream import Upstream
 
 _TRIES = 5  # another kb may take a slug between the look and the write
 
@@ -96,7 +96,7 @@ def add_command(
       kb add - < list.txt
       kb add --from refs.bib --dry-run
     """
-    from kb_tools.sources.references import parse_all
+    from kb_tools.services.references import parse_all
 
     if not references and not files:
         raise UsageError(
@@ -147,7 +147,7 @@ def _texts(references: tuple[str, ...]) -> Iterator[str]:
 
 def _in_files(files: tuple[str, ...]) -> tuple[list[str], list[_Outcome]]:
     """The arXiv ids and DOIs of the works in files, and those works that have neither."""
-    from kb_tools.sources.references import FORMS, parse
+    from kb_tools.services.references import FORMS, parse
 
     named: list[str] = []
     nameless: list[_Outcome] = []
@@ -194,7 +194,7 @@ def _idents(index: Index, wanted: list[Reference]) -> set[str]:
 
 def _ask(wanted: list[Reference], known: Mapping[str, str], *, fresh: bool) -> dict[str, Upstream] | None:
     """What the servers say, by key; None if all is there already and nobody could be asked about newer versions."""
-    from kb_tools.sources.lookup import describe
+    from kb_tools.services.lookup import describe
 
     nothing_new = len(known) == len(wanted)
     try:

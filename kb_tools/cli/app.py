@@ -39,6 +39,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "check": ("files", "Report every problem of every file, each with its fix."),
     },
     "Methods": {
+        "new-method": ("new_method", "Write the files of a new method from templates."),
         "run": ("methods", "Train and sample a method."),
         "verify": ("methods", "Judge a method's claims against their bounds and controls."),
     },
@@ -83,7 +84,7 @@ class LazyGroup(click.Group):
         if cmd_name not in TABLE:
             return None
         module = import_module(f"kb_tools.cli.{TABLE[cmd_name][0]}")
-        command = getattr(module, f"{cmd_name}_command")
+        command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         if "_KB_COMPLETE" in os.environ:
             from kb_tools.cli.completions import complete_from_records
 

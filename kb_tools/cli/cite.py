@@ -16,7 +16,7 @@ from kb_tools.records.store import Change, Collection
 
 if TYPE_CHECKING:
     from kb_tools.citing import References
-    from kb_tools.sources.upstream import Upstream
+    from kb_tools.services.upstream import Upstream
 
 apply_option = click.option(
     "--apply/--dry-run", default=False, help="Write what is suggested, or show it as a diff (the default)."
@@ -77,7 +77,7 @@ def refresh_command(
       kb refresh --only fields
       kb refresh ddpm ddim --apply
     """
-    from kb_tools.sources import arxiv
+    from kb_tools.services import arxiv
 
     index = collection.index()
     entries = {entry.id: entry for entry in index.entries()}

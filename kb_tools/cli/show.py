@@ -70,7 +70,7 @@ def _evidence(collection: Collection, data: dict[str, Any]) -> dict[str, Any] | 
         return None
     from kb_tools.code_facts import facts_of
 
-    facts = facts_of(collection.root, [data["implementation"]])[data["implementation"]]
+    facts = facts_of(collection.root, data["implementation"])
     broken = "; ".join(f"{file}:{line} is not Python: {why}" for file, line, why in facts.broken)
     return {"entries": facts.entries, "stale": facts.unreadable or facts.stale or broken or None}
 

@@ -27,7 +27,14 @@ _TYPES = {
     "dict_type": ("must be a mapping", "write {name: value}"),
     "model_type": ("must be a mapping", "write {name: value}"),
     "bool_type": ("must be true or false", None),
-    "string_too_short": ("is empty", "write it, or delete the field"),
+    "string_too_short": ("is empty", "write it; a field that nobody has written yet is left out"),
+}
+# Where the type alone does not say what to write: numbers with a meaning, and their range.
+_NUMBERS = {
+    "worth_reading": "write 1 (skim), 2 (read) or 3 (read and implement)",
+    "year": "write the year of the first public version, 1600 to 2100, as in 2020",
+    "arxiv_version": "write the number behind the v, as in 2",
+    "line": "write the number of a line, from 1",
 }
 _PATTERNS = {
     "arxiv": (
@@ -99,7 +106,11 @@ def _explain(path: Key, details: ErrorDetails, model: type[BaseModel]) -> tuple[
         return "missing-key", "is missing", f"add `{field}: ...`"
     if kind in _TYPES:
         message, fix = _TYPES[kind]
+        if kind == "int_type":
+            fix = _written_as_text(value) or _NUMBERS.get(field, fix)
         return "type", message + ("" if value is None else f", not {_quote(value)}"), fix
+    if field in _NUMBERS and kind in ("greater_than_equal", "less_than_equal"):
+        return "value", f"{_quote(value)} is out of range", _NUMBERS[field]
     if kind == "string_pattern_mismatch":
         return _pattern(path, field, value)
     if kind == "literal_error":
@@ -107,6 +118,11 @@ def _explain(path: Key, details: ErrorDetails, model: type[BaseModel]) -> tuple[
         near = get_close_matches(str(value), expected.replace(" or ", ", ").split(", "), n=1)
         return "value", f"{_quote(value)} is none of {expected}", f"did you mean {near[0]}?" if near else None
     return "value", f"{details['msg'][0].lower()}{details['msg'][1:]}, not {_quote(value)}", None
+
+
+def _written_as_text(value: Value) -> str | None:
+    """The remedy where a number stands in quotes."""
+    return "write it without quotes" if isinstance(value, str) and value.strip().isdecimal() else None
 
 
 def _pattern(path: Key, field: str, value: Value) -> tuple[str, str, str | None]:

@@ -16,8 +16,8 @@ from kb_tools.exchange import bibtex
 from kb_tools.order import Step, main_goals, next_papers, reading_order
 from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.records.model import Record, Topic
+from kb_tools.site.listing import MethodSource
 from kb_tools.site.proofs import Proofs, read_proofs
-from kb_tools.site.source import MethodSource
 
 
 class CollectionLike(Protocol):
@@ -51,6 +51,7 @@ class Method:
 
     record: Record
     source: MethodSource
+    demo: MethodSource | None
     entries: list[Mapping[str, Any]]
     code: str
     stale: bool
@@ -62,6 +63,11 @@ class Method:
     @property
     def name(self) -> str:
         return self.source.module
+
+    @property
+    def slug(self) -> str:
+        """What its files are called that are not code."""
+        return self.name.replace("_", "-")
 
     @property
     def headline(self) -> str:
@@ -255,19 +261,31 @@ def _method(root: Path, record: Record, module: str, out: Path, signature: str, 
     samples = [s for entry in entries for s in _samples(folder, entry, mine)]
     fresh = _fresh(out / "runs" / name, name, mine)
     problems += mine
-    return Method(record, source, entries, code, stale, samples, fresh, signature, tuple(mine))
+    return Method(
+        record, source, _demo(root, module, out, mine), entries, code, stale, samples, fresh, signature, tuple(mine)
+    )
+
+
+def _demo(root: Path, module: str, out: Path, problems: list[str]) -> MethodSource | None:
+    try:
+        return MethodSource.read(root, f"demos/{module}", out / "cache" / "code")
+    except FileNotFoundError:
+        return None
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        problems.append(f"{module}: its demo cannot be shown: {error}")
+        return None
 
 
 def _evidence(root: Path, slug: str, module: str, problems: list[str]) -> tuple[list[Mapping[str, Any]], str, bool]:
     """Entries of the evidence, the digest of the code as it is, and whether it was recorded on other code."""
-    from implementations.verification import evidence
-    from implementations.verification.code_hash import code_hash
+    from implementations.verification.code_hash import code_hash, demo_of
+    from implementations.verification.evidence import store
 
     try:
-        document, code = evidence.read(slug, root), code_hash(module, root)
+        document, code = store.read(slug, root), code_hash(demo_of(slug), root)
         entries = document["entries"] if document else []
         return entries, code, any(entry["code"] != code for entry in entries)
-    except evidence.EvidenceError as error:
+    except (store.EvidenceError, OSError) as error:
         problems.append(f"{slug}: {error}")
         return [], "", False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby
@@ -16,13 +16,13 @@ from markupsafe import Markup
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.markdown import HEADINGS
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
-from kb_tools.site import data, graphs
+from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg
 from kb_tools.site.knowledge import Knowledge, Method, Sample, name_of
+from kb_tools.site.listing import Excerpt, MethodSource, line_html
 from kb_tools.site.markup import page, prose, sentences, text
 from kb_tools.site.maths import MathError, mathml
 from kb_tools.site.proofs import figure
-from kb_tools.site.source import Excerpt, line_html
 from kb_tools.site.writing import Memo, read_tree
 
 WORTH = {1: "skim it", 2: "read it", 3: "read and implement it"}
@@ -33,6 +33,7 @@ LONG_WAY = 14  # papers before a goal that the page of goals names
 HALF_PAGE_GLYPHS = 38
 HALF_PAGE_COLUMNS = 84
 MANY_SD = 99
+IN_GROUP = {"common": "What no paper owns", "verification": "What verifies"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,48 @@ class ShownEquation:
     mathml: Markup | None
     excerpts: list[Excerpt]
     wide: bool
+
+
+@dataclass(frozen=True)
+class PlantedRow:
+    """What was counted of the bugs planted in one module.  stale: on other code than there is now."""
+
+    anchor: str
+    name: str
+    row: Mapping[str, Any]
+    stale: bool
+
+    @property
+    def judged(self) -> int:
+        return self.row["killed"] + self.row["survived"]
+
+    @property
+    def seen(self) -> int:
+        """Of the well-known mistakes listed for it, those that a test sees."""
+        return sum(pitfall["killed_by"] != "nothing" for pitfall in self.row["pitfalls"])
+
+
+@dataclass(frozen=True)
+class PlantedGroup:
+    """Modules that are counted together."""
+
+    title: str
+    rows: list[PlantedRow]
+
+    def total(self, count: str) -> int:
+        return sum(one.row[count] for one in self.rows)
+
+    @property
+    def judged(self) -> int:
+        return sum(one.judged for one in self.rows)
+
+    @property
+    def seen(self) -> int:
+        return sum(one.seen for one in self.rows)
+
+    @property
+    def pitfalls(self) -> int:
+        return sum(len(one.row["pitfalls"]) for one in self.rows)
 
 
 @dataclass(frozen=True)
@@ -68,6 +111,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
     """
     files = {f"assets/{name}": data for name, data in read_tree(hand / "assets").items()}
     files |= read_tree(hand / "pages")
+    files["contribute.md"] = contributing(k.root)
     files["assets/img/diffusion.svg"] = diffusion_svg().encode()
     shown = _samples(k, files)
     env.globals.update(
@@ -111,7 +155,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         _Page("resources", "Resources", "resources.html", {"kinds": _kinds(k)}),
         *(_paper(k, record, near.get(record.id), address) for record in k.papers.values()),
         *(_topic(k, i) for i in k.topics),
-        *(_code(k, method) for method in k.methods.values()),
+        *(page for method in k.methods.values() for page in _code(k, method)),
     ]
     around = _around(k, hand, shown)
     for made in pages:
@@ -120,8 +164,15 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         said = memo.get(made.name, (made, around), write) if of_papers else write()
         files[f"{made.name}.md"] = said.encode()
     files["assets/img/card.png"] = card_png(len(k.papers), len(k.methods))
-    files |= data.files(k, address, [_address(made.name) for made in pages], memo)
+    files |= machine_readable.files(k, address, [_address(made.name) for made in pages], memo)
     return files
+
+
+def contributing(root: Path) -> bytes:
+    """The collection's own CONTRIBUTING.md as a page, so that there is one text on how to contribute, not two."""
+    path = root / "CONTRIBUTING.md"
+    said = path.read_bytes() if path.is_file() else b"# Contribute\n\nThis collection does not say how.\n"
+    return b"---\ntitle: Contribute\n---\n\n" + said
 
 
 def _around(k: Knowledge, hand: Path, shown: Mapping[Path, ShownSample]) -> list[object]:
@@ -186,8 +237,8 @@ def _paper(k: Knowledge, record: Record, local: graphs.Neighbourhood | None, add
         "local": local,
     }
     extra = {
-        "cite": data.citation(record),
-        "linked_data": data.linked_data(record, k.citation_keys[record.id], address),
+        "cite": machine_readable.citation(record),
+        "linked_data": machine_readable.linked_data(record, k.citation_keys[record.id], address),
     }
     return _Page(f"papers/{record.id}", record.title, "paper.html", context, record.why or "", extra)
 
@@ -267,24 +318,43 @@ def _topic(k: Knowledge, i: str) -> _Page:
     return _Page(f"topics/{i}", topic.title, "topic.html", context, topic.summary.split("\n")[0])
 
 
-def _code(k: Knowledge, method: Method) -> _Page:
-    source = method.source
+def _code(k: Knowledge, method: Method) -> Iterator[_Page]:
+    """The page of a method's file, and that of its demo."""
+    address = f"code/{method.record.id}"
+    yield _listing(k, method, method.source, address, demo=False)
+    if method.demo:
+        yield _listing(k, method, method.demo, f"{address}/demo", demo=True)
+
+
+def _listing(k: Knowledge, method: Method, source: MethodSource, address: str, *, demo: bool) -> _Page:
     marked = {line for lines in source.equations.values() for line in lines}
     rows = (line_html(n, line, n in marked, anchor=True) for n, line in enumerate(source.lines, 1))
     by_module = {m.name: m.record for m in k.methods.values()}
     context = {
         "r": method.record,
         "method": method,
+        "source": source,
+        "demo": demo,
         "body": Markup("\n").join(rows),
         "lineage": [by_module[name] for name in dict.fromkeys(source.imports) if name in by_module],
     }
-    return _Page(f"code/{method.record.id}", source.path, "code.html", context, method.headline)
+    return _Page(address, source.path, "code.html", context, method.headline)
 
 
-def _planted(k: Knowledge) -> list[tuple[Method, Mapping[str, Any], bool]]:
-    """Method, its row of planted bugs, and whether that was measured on other code than there is now."""
-    rows = [(m, k.proofs.mutants[m.name]) for m in _in_order(k) if m.name in k.proofs.mutants]
-    return [(m, row, row.get("code") != m.code) for m, row in rows]
+def _planted(k: Knowledge) -> list[PlantedGroup]:
+    """Groups of modules of which planted bugs were counted: methods in reading order, others by name."""
+    planted = k.proofs.planted
+    codes = k.proofs.codes
+    methods = [(m, planted["methods"][m.slug]) for m in _in_order(k) if m.slug in planted["methods"]]
+    rows = [PlantedRow(m.record.id, name_of(m.record), row, row["code"] != codes[m.slug]) for m, row in methods]
+    groups = [PlantedGroup("Methods", rows)]
+    for group in ("common", "verification"):
+        rows = [
+            PlantedRow(slug.replace(".", "-"), row["module"], row, row["code"] != codes[slug])
+            for slug, row in planted[group].items()
+        ]
+        groups.append(PlantedGroup(IN_GROUP[group], rows))
+    return [group for group in groups if group.rows]
 
 
 def _address(name: str) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+GROUPS = ("methods", "common", "verification")  # of modules in which bugs are planted, each with a total of its own
+COUNTS = ("mutants", "equivalent", "killed", "survived")
 TITLES = {  # in the order in which they are shown
     "unet": "The U-Net beside two others",
     "unet-cuda": "The U-Net beside two others, on a GPU",
@@ -42,9 +44,14 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Proofs:
-    """mutants: module -> its row of planted bugs.  two_sample: the record of that test, or nothing."""
+    """planted: group -> slug -> what was counted of the bugs planted in that module.
 
-    mutants: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    codes: the same slugs -> hash of the module's code as it is.  two_sample: the record of that test,
+    or nothing.
+    """
+
+    planted: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=lambda: {group: {} for group in GROUPS})
+    codes: dict[str, str] = field(default_factory=dict)
     two_sample: Mapping[str, Any] = field(default_factory=dict)
     benchmarks: list[Benchmark] = field(default_factory=list)
 
@@ -52,16 +59,53 @@ class Proofs:
 def read_proofs(root: Path, problems: list[str]) -> Proofs:
     """All there is; what cannot be read is added to `problems`, and what is not there is left out."""
     evidence = root / "implementations" / "evidence"
-    mutants = _mapping(evidence / "mutants.yaml", problems).get("methods", [])
+    planted = _planted(evidence, problems)
     places = {name: place for place, name in enumerate(TITLES)}
     found = (root / "benchmarks" / "results").glob("*.yaml")
     results = sorted(found, key=lambda path: (places.get(path.stem, len(places)), path.stem))
     benchmarks = [_benchmark(path.stem, _mapping(path, problems)) for path in results]
     return Proofs(
-        {str(row["method"]): row for row in mutants if isinstance(row, dict) and row.get("mutants")},
+        planted,
+        {slug: _code(row["module"], root) for group in GROUPS for slug, row in planted[group].items()},
         _mapping(evidence / "two-sample.yaml", problems),
         [benchmark for benchmark in benchmarks if benchmark.tables],
     )
+
+
+def _planted(evidence: Path, problems: list[str]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """The rows of all files <slug>.bugs.yaml, by group and slug."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {group: {} for group in GROUPS}
+    for path in sorted(evidence.glob("*.bugs.yaml")):
+        row, slug = _mapping(path, problems), path.name.removesuffix(".bugs.yaml")
+        group = slug.split(".")[0] if "." in slug else GROUPS[0]
+        if row and group in found and _counted(row, slug):
+            found[group][slug] = row
+        elif row:
+            problems.append(f"{path.name}: is not what was counted of the bugs planted in a module")
+    return found
+
+
+def _counted(row: Mapping[str, Any], slug: str) -> bool:
+    """Whether a row holds what pages show of it."""
+    if str(row.get("module")).replace("_", "-") != slug or not {"code", "recorded", "survivors"} <= row.keys():
+        return False
+    if not all(type(row.get(name)) is int for name in COUNTS) or not isinstance(row["survivors"], list):
+        return False
+    parts = {"pitfalls": {"pitfall", "killed_by"}, "equivalents": {"mutant", "reason"}}
+    return all(
+        isinstance(row.get(name), list) and all(isinstance(one, dict) and keys <= one.keys() for one in row[name])
+        for name, keys in parts.items()
+    )
+
+
+def _code(module: str, root: Path) -> str:
+    """The hash of a module's code, or nothing where it has none."""
+    from implementations.verification.code_hash import code_hash
+
+    try:
+        return code_hash(module, root)
+    except (OSError, SyntaxError, ValueError):
+        return ""
 
 
 def _mapping(path: Path, problems: list[str]) -> dict[str, Any]:

@@ -205,6 +205,6 @@ def _stamps(root: Path) -> Iterator[tuple[Path, int]]:
                     yield path, path.stat().st_mtime_ns
             except FileNotFoundError:
                 continue  # a writer's temporary file, gone again
-    config = root / "mkdocs.yml"
-    if config.is_file():
-        yield config, config.stat().st_mtime_ns
+    for config in (root / "mkdocs.yml", root / "CONTRIBUTING.md"):
+        if config.is_file():
+            yield config, config.stat().st_mtime_ns

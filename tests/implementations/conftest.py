@@ -1,4 +1,6 @@
-"""One thread: the tensors here are small, and waiting threads cost ten times the arithmetic."""
+"""One thread: the tensors here are small, and waiting threads cost ten times the arithmetic.  A cache of their own."""
+
+import os
 
 import pytest
 import torch
@@ -10,6 +12,16 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_its_own(tmp_path_factory):
+    """Networks that tests train lie in a folder that all workers of one run share, never in the user's cache."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    base = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str((base.parent if worker else base) / "cache"))
+        yield
 
 
 @pytest.fixture(scope="session")

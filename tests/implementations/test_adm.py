@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,14 +14,13 @@ from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
 
 from implementations import adm, ddim, ddpm
 from implementations.common.noise import Noise
+from implementations.common.rows import per_row
 from implementations.dpm import GaussianDiffusion
-from implementations.lab.data import load
 from implementations.unet import Block
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import line, two_modes
 from implementations.verification.solver_order import measure
-
-F64 = torch.float64
+from tests.implementations.toys import F64, lively, rough
 
 
 @pytest.fixture(autouse=True)
@@ -30,23 +28,9 @@ def seeded():
     torch.manual_seed(0)
 
 
-def rough(T: int) -> GaussianDiffusion:
-    """A process whose steps are coarse and uneven, so that no two coefficients agree by accident."""
-    return GaussianDiffusion(torch.linspace(0.01, 0.35, T, dtype=F64) ** 1.3)
-
-
-def column(t, x):
-    return t.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
-
-
-def lively(x, t):
-    """A network that depends on x and on t, neither affinely."""
-    return torch.sin(1.3 * x + 0.05 * column(t, x)) + 0.2 * x
-
-
 def lively_log_p(x, t):
     """A classifier's log p that depends on x and on t, with gradient -(0.4 + 0.01 t) sin x."""
-    return ((0.4 + 0.01 * column(t, x)) * torch.cos(x)).flatten(1).sum(1)
+    return ((0.4 + 0.01 * per_row(t, x)) * torch.cos(x)).flatten(1).sum(1)
 
 
 def lively_gradient(x, t):
@@ -186,7 +170,7 @@ def test_classifier_loss_is_the_cross_entropy_of_data_at_every_level_the_clean_o
 
     def classifier(x, t):
         seen.append((x, t))
-        return torch.sin(2 * x) + column(t, x) / 3 * x
+        return torch.sin(2 * x) + per_row(t, x) / 3 * x
 
     value = adm.classifier_loss(classifier, process, x_0, y, noise=Noise(5))
     again = Noise(5)
@@ -228,7 +212,7 @@ def test_at_the_exact_classifier_the_loss_is_the_entropy_of_the_class_and_minima
 
 def test_log_probability_is_that_of_each_rows_own_class():
     logits = torch.tensor([[0.2, -1.0, 3.0], [1.0, 1.0, 1.0]], dtype=F64)
-    log_p = adm.log_probability(lambda x, t: logits + x + column(t, x) * logits, torch.tensor([2, 0]))
+    log_p = adm.log_probability(lambda x, t: logits + x + per_row(t, x) * logits, torch.tensor([2, 0]))
     scaled = 3 * logits.numpy()
     expected = [scaled[0, 2] - np.log(np.exp(scaled[0]).sum()), -math.log(3)]
     found = log_p(torch.zeros(2, 1, dtype=F64), torch.tensor([2, 2]))
@@ -239,7 +223,7 @@ def test_gradient_is_the_derivative_also_where_gradients_are_off():
     x, t = torch.randn(4, 2, 3, dtype=F64), torch.tensor([1, 5, 9, 2])
     with torch.no_grad():
         g = adm.gradient(lively_log_p, x, t)
-    torch.testing.assert_close(g, lively_gradient(x, column(t, x)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(g, lively_gradient(x, per_row(t, x)), rtol=0, atol=1e-12)
     assert not g.requires_grad and not x.requires_grad
 
 
@@ -344,7 +328,7 @@ def test_moments_of_the_whole_chain_are_those_of_its_recursion(point, T):
         return process.alpha[t].sqrt() * x, process.beta[t]
 
     def log_p(x, t):
-        return (-(k + 0.1 * column(t, x)) / 2 * (x - c).square()).sum(1)
+        return (-(k + 0.1 * per_row(t, x)) / 2 * (x - c).square()).sum(1)
 
     found = moments(lambda x, noise: adm.sample(law, log_p, x, T, scale=scale, point=point, noise=noise))
     beta = np.linspace(0.01, 0.35, T) ** 1.3
@@ -376,7 +360,7 @@ def test_in_small_steps_both_points_lead_to_the_exact_posterior():
         process = GaussianDiffusion(-torch.expm1(-(0.5 * u + 4 * u**2).diff()))
 
         def log_p(x, t):
-            abar = column(process.abar[t], x)
+            abar = per_row(process.abar[t], x)
             return (-(abar.sqrt() * x - a).square() / (2 * (1 - abar + v))).sum(1)
 
         def law(x, t):
@@ -472,7 +456,7 @@ def test_a_batch_of_8_equals_two_of_4_and_arguments_stay_unchanged():
     kept = x_T.clone()
 
     def samples(rows):
-        log_p = adm.log_probability(lambda x, t: torch.sin(x) * (1 + column(t, x)), y[rows])
+        log_p = adm.log_probability(lambda x, t: torch.sin(x) * (1 + per_row(t, x)), y[rows])
         return adm.sample(law_of(process), log_p, x_T[rows], 5, scale=3.0, noise=Noise(range(8)[rows]))
 
     whole = samples(slice(0, 8))
@@ -483,107 +467,3 @@ def test_a_batch_of_8_equals_two_of_4_and_arguments_stay_unchanged():
 def test_an_unknown_point_is_named():
     with pytest.raises(ValueError, match="point, where the gradient is taken, must be 'x_t' or 'mean', not 'x_0'"):
         adm.sample(law_of(rough(3)), lively_log_p, torch.zeros(1, 1), 3, point="x_0")
-
-
-@pytest.mark.parametrize("data", ["moons", "heartbeat"])
-def test_data_that_are_no_images_with_classes_are_named(data):
-    with pytest.raises(ValueError, match=f"data must be images with classes, which '{data}' is not"):
-        adm.demo(data=data, steps=1)
-
-
-def test_images_with_classes_come_with_their_labels():
-    dataset, y, y_test = adm.labelled_images("digits")
-    assert dataset.x.shape == (1438, 1, 8, 8) and y is dataset.y and y_test is dataset.y_test
-
-
-@pytest.mark.parametrize("part", ["y", "y_test"])
-def test_images_without_labels_are_named(monkeypatch, part):
-    unlabelled = replace(load("digits"), **{part: None})
-    monkeypatch.setattr(adm, "load", lambda name: unlabelled)
-    with pytest.raises(ValueError, match="data must be images with classes, which 'photographs' is not"):
-        adm.labelled_images("photographs")
-
-
-def test_a_batch_without_labels_is_refused():
-    x, y = torch.zeros(2, 1), torch.tensor([0, 1])
-    assert adm.labelled((x, y)) == (x, y)
-    with pytest.raises(ValueError, match="a batch has no labels"):
-        adm.labelled((x, None))
-
-
-# T8: the claims, and what measures them
-
-
-def test_fidelity_and_spread_are_measured_per_class():
-    class Judge:
-        def agreement(self, x, y):
-            return ((x[:, 0] > 2).long() == y).double().mean().item()
-
-    x = torch.tensor([[0.0], [1.0], [3.0], [3.0], [7.0], [-1.0], [1.5]])
-    y = torch.tensor([0, 0, 1, 1, 1, 2, 2])
-    right, spread = adm.fidelity_and_spread(Judge(), x, y)
-    assert right == pytest.approx(5 / 7)
-    assert spread == pytest.approx((1 + (0 + 4 + 4) / 3 + 2.5) / 3)
-
-
-def test_tradeoff_claims_look_at_the_worst_step_between_scales():
-    curve, control = [(0.3, 2.0), (0.6, 1.5), (0.7, 1.4)], [(0.3, 2.0), (0.2, 1.9), (0.9, 3.0)]
-    fidelity, diversity = adm.tradeoff_claims((0, 1, 2), curve, control, "a figure")
-    assert (fidelity.value, fidelity.control) == pytest.approx((0.1, -0.1))
-    assert (diversity.value, diversity.control) == pytest.approx((0.1, -1.1))
-    assert fidelity.holds and diversity.holds
-    assert (fidelity.name, diversity.name) == ("fidelity", "diversity")
-    assert fidelity.statement.startswith("least gain in the share") and "from one scale to the next of 0, 1, 2;" in (
-        fidelity.statement
-    )
-    assert diversity.statement.startswith("least loss of the mean distance")
-    for claim in (fidelity, diversity):
-        assert claim.of == "a figure" and claim.control_is.endswith("labels that were shuffled among the samples")
-
-
-def test_a_tradeoff_must_gain_one_sample_in_a_hundred_and_lose_a_twentieth_of_distance():
-    steps = {"too little": (0.008, 0.04), "enough": (0.012, 0.06)}
-    for name, (gain, loss) in steps.items():
-        curve = [(0.5, 2.0), (0.5 + gain, 2.0 - loss)]
-        for claim in adm.tradeoff_claims((0, 1), curve, curve[::-1], "a figure"):
-            assert claim.holds == (name == "enough")
-
-
-def test_sheets_show_five_images_of_each_class_and_lie_in_two_rows(monkeypatch):
-    """Images of one value each, their number, in columns by class; of six rows the last is left out."""
-    shown, rows = [], []
-
-    def contact_sheet(x, *, columns, width):
-        shown.append((x.flatten(1)[:, 0].reshape(-1, columns).tolist(), width))
-        return torch.full((1, 1), float(len(shown)))
-
-    def beside(panels):
-        rows.append({title: panel.item() for title, panel in panels.items()})
-        return torch.cat(list(panels.values()), dim=1)
-
-    monkeypatch.setattr(adm.pictures, "contact_sheet", contact_sheet)
-    monkeypatch.setattr(adm.pictures, "beside", beside)
-    numbers = torch.arange(18.0)[:, None, None, None].expand(-1, 1, 2, 2)
-    sheet = adm.class_sheets({name: numbers + 100 * k for k, name in enumerate("abcd")}, 3)
-    expected = [[[100 * k + 3 * row + c for c in range(3)] for row in range(5)] for k in range(4)]
-    assert [cells for cells, _ in shown] == expected and {width for _, width in shown} == {400}
-    assert rows == [{"a": 1, "b": 2}, {"c": 3, "d": 4}]
-    assert sheet.tolist() == [[1, 2], [3, 4]]
-
-
-def test_three_classes_lie_on_a_triangle_and_bayes_rule_errs_on_one_point_in_four():
-    mixture, root = adm.three_classes(), math.sqrt(3) / 2
-    corners = torch.tensor([[0.0, 1.0], [-root, -0.5], [root, -0.5]], dtype=F64)
-    torch.testing.assert_close(mixture.means, corners, rtol=0, atol=1e-12)
-    torch.testing.assert_close(mixture.covs, 0.8 * torch.eye(2, dtype=F64).expand(3, 2, 2), rtol=0, atol=0)
-    torch.testing.assert_close(mixture.weights, torch.full((3,), 1 / 3, dtype=F64), rtol=0, atol=1e-15)
-    assert mixture.labels.tolist() == [0, 1, 2]
-    x = mixture.sample(20000, noise=Noise(0))
-    assert mixture.class_posterior(x).max(1).values.mean().item() == pytest.approx(0.75, abs=0.02)
-
-
-@pytest.mark.slow
-def test_demo_holds_its_claims():
-    result = adm.demo()
-    assert [claim.name for claim in result.claims if not claim.holds] == []
-    assert torch.isfinite(result.samples).all()

@@ -1,4 +1,4 @@
-"""Guidance without a classifier against Bayes' rule, exact laws on the line, and an independent implementation."""
+"""Guidance without a classifier against Bayes' rule, exact moments, and an independent implementation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
 
 from implementations import cfg, ddim, ddpm
 from implementations.common.noise import Noise
-from implementations.dpm import GaussianDiffusion
+from implementations.common.rows import per_row
+from implementations.demos.cfg import exact_network
 from implementations.unet import UNet
 from implementations.verification.impulses import moments
-from implementations.verification.oracles import Gaussian, GaussianMixture, line, two_modes
-
-F64 = torch.float64
+from implementations.verification.oracles import Gaussian, line, two_modes
+from tests.implementations.toys import F64, rough
 
 
 @pytest.fixture(autouse=True)
@@ -24,18 +24,9 @@ def seeded():
     torch.manual_seed(0)
 
 
-def rough(T: int) -> GaussianDiffusion:
-    """A process whose steps are coarse and uneven, so that no two coefficients agree by accident."""
-    return GaussianDiffusion(torch.linspace(0.01, 0.35, T, dtype=F64) ** 1.3)
-
-
-def column(v, x):
-    return v.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
-
-
 def lively(x, t, y):
     """A network that depends on x, on t and on the label, none of them affinely."""
-    return torch.sin(1.3 * x + 0.05 * column(t, x) + 0.7 * column(y, x) ** 2) + 0.2 * column(y + 1, x) * x
+    return torch.sin(1.3 * x + 0.05 * per_row(t, x) + 0.7 * per_row(y, x) ** 2) + 0.2 * per_row(y + 1, x) * x
 
 
 def stub(values):
@@ -97,7 +88,7 @@ def test_at_the_exact_network_the_loss_is_the_bayes_risk_of_both_models_in_their
     """Its expectation: over uniform t, (1 - p) times the classes' own risks and p times the unconditional one."""
     mixture, process, p, n = line(), rough(6), 0.3, 60_000
     x_0, y = mixture.sample_with_class(n, noise=Noise(0))
-    value = cfg.loss(cfg.exact_network(mixture, process.abar, 2), process, x_0, y, 2, p_uncond=p, noise=Noise(1))
+    value = cfg.loss(exact_network(mixture, process.abar, 2), process, x_0, y, 2, p_uncond=p, noise=Noise(1))
     risk = 0.0
     for t in range(1, 7):
         level = process.abar[t].sqrt().item(), (1 - process.abar[t]).sqrt().item()
@@ -139,7 +130,9 @@ def test_scale_0_is_the_unconditional_model_and_1_the_conditional_one(scale, y):
 def test_the_unconditional_half_never_sees_the_label():
     """A network that returns its label: guided, it must return null + s (y - null)."""
     labels = torch.tensor([0, 4, 1])
-    found = cfg.guided(lambda x, t, y: column(y, x).expand_as(x), labels, 2.5, null=7)(torch.zeros(3, 1), torch.ones(3))
+    found = cfg.guided(lambda x, t, y: per_row(y, x).expand_as(x), labels, 2.5, null=7)(
+        torch.zeros(3, 1), torch.ones(3)
+    )
     assert found[:, 0].tolist() == [7 + 2.5 * (k - 7) for k in (0, 4, 1)]
 
 
@@ -167,7 +160,7 @@ def test_with_exact_networks_guided_noise_is_the_gradient_of_the_tilted_log_dens
     """-sigma grad of log p_t(x) + s log p_t(y | x), the gradient by central differences."""
     mixture, process = two_modes(), ddpm.linear_schedule(20, 0.01, 0.3)
     y, x, h = torch.tensor([0, 1, 1, 0]), Noise(0)(torch.empty(4, 2, dtype=F64)), 1e-5
-    network = cfg.exact_network(mixture, process.abar, null=2)
+    network = exact_network(mixture, process.abar, null=2)
     for t in (1, 8, 20):
         level = process.abar[t].sqrt(), (1 - process.abar[t]).sqrt()
 
@@ -177,33 +170,6 @@ def test_with_exact_networks_guided_noise_is_the_gradient_of_the_tilted_log_dens
         slopes = [(log_p(x + h * e) - log_p(x - h * e)) / (2 * h) for e in torch.eye(2, dtype=F64)]
         found = cfg.guided(network, y, scale, null=2)(x, torch.full((4,), t))
         torch.testing.assert_close(found, -level[1] * torch.stack(slopes, 1), rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("shape", [(2,), (1, 2), (2, 1, 1)])
-def test_an_exact_network_takes_any_shape_of_rows_and_each_rows_own_label(shape):
-    mixture, abar = two_modes(), ddpm.linear_schedule(20, 0.01, 0.3).abar
-    x, t, y = torch.randn(4, *shape, dtype=F64), torch.tensor([1, 6, 6, 20]), torch.tensor([0, 5, 1, 5])
-    found = cfg.exact_network(mixture, abar, null=5)(x, t, y)
-    assert found.shape == x.shape
-    for k in range(4):
-        law = mixture if y[k] == 5 else mixture.given(int(y[k]))
-        level = abar[t[k]].sqrt(), (1 - abar[t[k]]).sqrt()
-        expected = law.eps(x[k].reshape(1, 2), *level)
-        torch.testing.assert_close(found[k].reshape(1, 2), expected, rtol=0, atol=1e-12)
-
-
-def test_an_exact_network_of_one_class_predicts_the_same_with_its_label_and_without():
-    law = Gaussian([0.3, -1.0], [0.4, 0.7])
-    alone = GaussianMixture(law.weights, law.means, law.covs, [2])
-    network, x, t = cfg.exact_network(alone, rough(5).abar, null=0), torch.randn(3, 2, dtype=F64), torch.arange(1, 4)
-    expected = law.model(rough(5).abar)(x, t)
-    for label in (0, 2):
-        torch.testing.assert_close(network(x, t, torch.full((3,), label)), expected, rtol=0, atol=1e-12)
-
-
-def test_an_exact_network_needs_classes():
-    with pytest.raises(ValueError, match="this mixture has no classes"):
-        cfg.exact_network(GaussianMixture([1.0], [[0.0]], [1.0]), rough(3).abar, null=0)
 
 
 # T2: exact moments
@@ -221,7 +187,7 @@ def test_moments_of_the_guided_chain_are_those_of_its_recursion(T, scale):
     networks = {label: law.model(process.abar) for label, law in laws.items()}
 
     def network(x, t, labels):
-        return torch.where(column(labels, x) == 3, networks[3](x, t), networks[y](x, t))
+        return torch.where(per_row(labels, x) == 3, networks[3](x, t), networks[y](x, t))
 
     def sampler(x, noise):
         model = cfg.guided(network, torch.full((len(x),), y), scale, null=3)
@@ -291,102 +257,3 @@ def test_a_batch_of_8_equals_two_of_4_and_arguments_stay_unchanged():
     whole = samples(slice(0, 8))
     torch.testing.assert_close(whole, torch.cat([samples(slice(0, 4)), samples(slice(4, 8))]))
     assert torch.equal(x_T, kept) and whole.dtype == x_T.dtype and y.tolist() == [k % 3 for k in range(8)]
-
-
-@pytest.mark.parametrize("data", ["mixture", "heartbeat"])
-def test_data_that_are_no_images_with_classes_are_named(data):
-    with pytest.raises(ValueError, match=f"data must be images with classes, which '{data}' is not"):
-        cfg.demo(data=data, steps=1)
-
-
-# Laws on the line, which judge where guided sampling ends
-
-
-def normal_cdf(z):
-    return np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in np.asarray(z, float)])
-
-
-def test_the_tilted_law_has_the_moments_of_its_formula():
-    mixture, points = line(), torch.linspace(-4, 6, 1001, dtype=F64)[:, None]
-    found = cfg.tilted(mixture, 1, 2.5, points)
-    x = np.linspace(-5, 7, 40001)
-    grid = torch.from_numpy(x)[:, None]
-    law = np.exp(mixture.log_prob(grid).numpy()) * mixture.class_posterior(grid)[:, 1].numpy() ** 2.5
-    law /= law.sum()
-    mean = (law * x).sum()
-    assert float(found.mean) == pytest.approx(mean, abs=1e-6)
-    assert float(found.cov) == pytest.approx((law * (x - mean) ** 2).sum() + 0.01**2, abs=1e-5)
-    assert torch.equal(found.covs, torch.full_like(found.covs, (points[1] - points[0]).item() ** 2))
-    at = points[:, 0].numpy()
-    weights = np.exp(mixture.log_prob(points).numpy()) * mixture.class_posterior(points)[:, 1].numpy() ** 2.5
-    np.testing.assert_array_equal(found.means[:, 0], at[weights > 1e-8 * weights.max()])  # nothing that counts is lost
-
-
-def test_a_tilt_of_scale_1_is_the_class_itself():
-    points = torch.linspace(-3, 3, 601, dtype=F64)[:, None]
-    mixture = GaussianMixture([0.6, 0.4], [[-1.0], [0.5]], [0.2, 0.1], [0, 1])
-    found = cfg.cdf(cfg.tilted(mixture, 1, 1.0, points), points)
-    exact = normal_cdf((points[:, 0] - 0.5) / math.sqrt(0.1 + 0.01**2))
-    np.testing.assert_allclose(found, exact, atol=1e-6)
-
-
-def test_the_cumulative_distribution_of_a_mixture_adds_up():
-    points = torch.tensor([[-2.0], [-0.3], [0.8], [3.0]], dtype=F64)
-    expected = sum(
-        w * normal_cdf((points[:, 0] - m) / math.sqrt(v))
-        for w, m, v in ((0.5, -1.0, 0.04), (0.2, 0.4, 0.09), (0.3, 1.5, 0.25))
-    )
-    np.testing.assert_allclose(cfg.cdf(line(), points), expected, atol=1e-12)
-
-
-@pytest.mark.parametrize("T", [1, 2, 3, 12])
-@pytest.mark.parametrize("law", [cfg.deterministic_cdf, cfg.ancestral_cdf])
-def test_the_law_of_a_sampler_is_exact_for_gaussian_data(law, T):
-    """Data N(m, s^2) keeps both samplers affine; `moments` runs them, and the law must be that normal.
-
-    Few steps do not forget where they started.
-    """
-    m, s = 0.6, 0.5
-    process = ddpm.linear_schedule(T, 0.2, 0.6) if T < 12 else ddpm.linear_schedule(T, 0.03, 0.6)
-    exact = Gaussian(m, s**2).model(process.abar)
-    samplers = {
-        cfg.deterministic_cdf: lambda x, noise: ddim.sample(exact, process, x, ddim.timesteps(T, T), noise=noise),
-        cfg.ancestral_cdf: lambda x, noise: ddpm.sample(exact, process, x, variance="large", noise=noise),
-    }
-    found = moments(samplers[law])
-    points = torch.linspace(-4, 5, 601, dtype=F64)[:, None]
-    expected = normal_cdf((points[:, 0] - float(found.mean)) / float(found.std))
-    # The first table ends where 3e-7 of a normal law are left; of the second, a step, 0.015, is what its masses blur.
-    atol = 5e-7 if law is cfg.deterministic_cdf else 0.01
-    np.testing.assert_allclose(law(exact, process, points), expected, atol=atol, rtol=0)
-
-
-def test_the_deterministic_law_gives_each_point_the_quantile_it_came_from():
-    """DDIM of a mixture, whose map is far from straight; at multiples of 1/40 its table is not interpolated."""
-    T = 12
-    process = ddpm.linear_schedule(T, 0.03, 0.6)
-    model = line().model(process.abar)
-    z = torch.tensor([-4.75, -2.5, -0.75, -0.025, 0.5, 1.25, 3.0, 4.75], dtype=F64)[:, None]
-    x_0 = ddim.sample(model, process, z, ddim.timesteps(T, T))
-    assert (x_0.diff(dim=0) > 0).all()
-    found = cfg.deterministic_cdf(model, process, x_0)
-    np.testing.assert_allclose(found, normal_cdf(z[:, 0]), rtol=1e-8)
-
-
-def test_no_mass_leaves_the_points_of_the_ancestral_law():
-    """They end within the law of x_t: what would fall beyond them is shared among them, so the whole stays 1."""
-    process = ddpm.linear_schedule(4, 0.05, 0.3)
-    points = torch.linspace(-1.0, 1.5, 101, dtype=F64)[:, None]
-    found = cfg.ancestral_cdf(Gaussian(0.4, 0.04).model(process.abar), process, points)
-    assert float(found[-1]) == pytest.approx(1, abs=1e-12)
-    assert (found.diff() >= 0).all() and 0 < float(found[30]) < float(found[70]) < 1
-
-
-# T8: the claims
-
-
-@pytest.mark.slow
-def test_demo_holds_its_claims():
-    result = cfg.demo()
-    assert [claim.name for claim in result.claims if not claim.holds] == []
-    assert torch.isfinite(result.samples).all()

@@ -13,29 +13,12 @@ from implementations import ddim, ddpm
 from implementations.common.noise import Noise
 from implementations.dpm import GaussianDiffusion
 from implementations.verification.impulses import moments
-from implementations.verification.oracles import Gaussian
 from implementations.verification.twosample import energy_test
-
-F64 = torch.float64
+from tests.implementations.toys import F64, lively, rough, scalar_gaussian
 
 
 def slope(counts, errors):
     return float(np.polyfit(np.log(counts), np.log(errors), 1)[0])
-
-
-def rough(T: int) -> GaussianDiffusion:
-    """A process whose steps are coarse and uneven, so that no two coefficients agree by accident."""
-    return GaussianDiffusion(torch.linspace(0.01, 0.35, T, dtype=F64) ** 1.3)
-
-
-def lively(x, t):
-    """A network that depends on x and on t, neither affinely."""
-    t = t.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
-    return torch.sin(1.3 * x + 0.05 * t) + 0.2 * x
-
-
-def scalar_gaussian(m: float, s: float) -> Gaussian:
-    return Gaussian(torch.tensor([m], dtype=F64), torch.tensor([[s * s]], dtype=F64))
 
 
 # T1: timesteps and interpolation
@@ -284,12 +267,3 @@ def test_fifty_deterministic_steps_pass_the_two_sample_test_and_three_do_not(tra
     x_T, data = Noise(0)(torch.empty(500, 2)), dataset.x_test[:500]
     assert energy_test(ddim.sample(model, process, x_T, ddim.timesteps(200, 50)), data, seed=0) > 0.05
     assert energy_test(ddim.sample(model, process, x_T, ddim.timesteps(200, 3)), data, seed=0) < 0.01
-
-
-# T8: the claims
-
-
-@pytest.mark.slow
-def test_demo_holds_its_claims():
-    result = ddim.demo()
-    assert [claim.name for claim in result.claims if not claim.holds] == []

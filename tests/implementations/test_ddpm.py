@@ -13,29 +13,14 @@ from scipy.special import log_ndtr, ndtr
 from implementations import ddpm
 from implementations.common.noise import Noise
 from implementations.dpm import GaussianDiffusion
-from implementations.lab.data import load
 from implementations.verification.impulses import moments
-from implementations.verification.oracles import Gaussian
-from implementations.verification.sample_measures import memorisation
 from implementations.verification.twosample import energy_test
-
-F64 = torch.float64
+from tests.implementations.toys import F64, lively, rough, scalar_gaussian
 
 
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
-
-
-def rough(T: int) -> GaussianDiffusion:
-    """A process whose steps are coarse and uneven, so that no two coefficients agree by accident."""
-    return GaussianDiffusion(torch.linspace(0.01, 0.35, T, dtype=F64) ** 1.3)
-
-
-def lively(x, t):
-    """A network that depends on x and on t, neither affinely."""
-    t = t.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
-    return torch.sin(1.3 * x + 0.05 * t) + 0.2 * x
 
 
 def bayes_posterior(process, x_0, x_t, t):
@@ -141,14 +126,13 @@ def test_loss_visits_every_t_from_1_to_T_equally_often():
 def test_loss_at_the_exact_denoiser_is_the_bayes_risk_and_minimal():
     """For N(m, s^2), risk_t = abar s^2 / (abar s^2 + 1 - abar), and no scale or shift of the answer does better."""
     process, m, s = rough(10), 0.7, 1.6
-    law = Gaussian(torch.tensor([m], dtype=F64), torch.tensor([[s * s]], dtype=F64))
     x_0 = m + s * Noise(1)(torch.empty(400_000, 1, dtype=F64))
     abar = process.abar[1:]
     risk = float((abar * s**2 / (abar * s**2 + 1 - abar)).mean())
 
     scale = torch.ones((), dtype=F64, requires_grad=True)
     shift = torch.zeros((), dtype=F64, requires_grad=True)
-    exact = law.model(process.abar)
+    exact = scalar_gaussian(m, s).model(process.abar)
     value = ddpm.loss(lambda x, t: scale * exact(x, t) + shift, process, x_0, noise=Noise(2))
     gradients = torch.autograd.grad(value, [scale, shift])
     # Var of a squared error is at most 2 risk_t^2 + Var_t(risk_t) < 3; five standard errors of 400 000 draws.
@@ -165,8 +149,7 @@ def test_loss_at_the_exact_denoiser_is_the_bayes_risk_and_minimal():
 def test_moments_of_ancestral_sampling_are_those_of_the_papers_recursion(variance, T):
     """Gaussian data makes the sampler affine in its noise: mean and variance follow two scalar recursions."""
     process, m, s = rough(T), 0.7, 0.4
-    law = Gaussian(torch.tensor([m], dtype=F64), torch.tensor([[s * s]], dtype=F64))
-    exact = law.model(process.abar)
+    exact = scalar_gaussian(m, s).model(process.abar)
     found = moments(lambda x_T, noise: ddpm.sample(exact, process, x_T, variance=variance, noise=noise), (1,))
 
     abar = np.concatenate([[1.0], np.cumprod(1 - process.beta.numpy()[1:])])
@@ -394,14 +377,3 @@ def test_trained_samples_pass_the_two_sample_test_and_forgotten_noise_does_not(t
     assert energy_test(samples, dataset.x_test[:500], seed=0) > 0.05
     without = ddpm.sample(model, process, x_T, noise=torch.zeros_like)
     assert energy_test(without, dataset.x_test[:500], seed=0) < 0.01
-
-
-# T8: the claim
-
-
-@pytest.mark.slow
-def test_demo_at_its_budget_holds_its_claim_and_copies_nothing():
-    result = ddpm.demo()
-    assert [claim.name for claim in result.claims if not claim.holds] == []
-    assert memorisation(result.samples, load("digits").x, load("digits").x_test).copies < 0.05
-    assert result.samples.shape == (32, 1, 8, 8)

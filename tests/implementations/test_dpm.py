@@ -14,12 +14,9 @@ from implementations.common.noise import Noise
 from implementations.dpm import (
     BinomialDiffusion,
     GaussianDiffusion,
-    SwissRollKernel,
     bound,
-    demo,
     divergence,
     erasing_schedule,
-    fixed_variance,
     gaussian_kl,
     loss,
     sample,
@@ -259,59 +256,6 @@ def test_the_network_gets_t_as_it_is():
     noise = Recorded(torch.tensor([2, 5]), x)
     loss(model, process, x, noise=noise)
     assert seen == [(2, [2, 5])] and noise.ranges == [(2, 5)]
-
-
-def test_the_control_keeps_the_mean_and_takes_the_tables_variance():
-    process, x = GaussianDiffusion(BETAS), column(1.7, -0.3)
-
-    def model(x, t):
-        return torch.cat([x.sin(), x.cos()], dim=1)
-
-    mean, variance = process.reverse(model, x, 3)
-    for table in (process.beta, process.posterior_variance):
-        got_mean, got_variance = process.reverse(fixed_variance(model, process, table), x, 3)
-        torch.testing.assert_close(got_mean, mean)
-        torch.testing.assert_close(got_variance, table[3].expand(2, 1))
-        assert (variance - table[3]).abs().min() > 0.01
-
-
-def test_the_demos_kernel_learns_all_rates_but_the_first():
-    kernel = SwissRollKernel(T=5, beta_1=0.01)
-    process = kernel.process()
-    # a geometric grid from beta_1 to one half: each rate is 50^(1/4) times the one before
-    assert process.beta[1:].tolist() == pytest.approx([0.01 * 50 ** (k / 4) for k in range(5)])
-    process.abar[5].backward()
-    assert kernel.rates.grad.shape == (4,) and (kernel.rates.grad != 0).all()
-    x, t = torch.ones(3, 2), torch.tensor([2, 3, 5])
-    assert kernel(x, t).tolist() == [[0.0] * 4] * 3
-
-    class Told(torch.nn.Module):
-        def forward(self, x, t):
-            return t[:, None] * torch.tensor([1.0, 2.0, 3.0, 4.0])
-
-    kernel.network = Told()
-    z_mu, z_Sigma = kernel(x, t).chunk(2, dim=1)
-    spread = (1 - process.abar[t]).sqrt()
-    for k in (0, 1):
-        torch.testing.assert_close(z_mu[:, k].double(), (k + 1) * t / spread, rtol=1e-6, atol=0)
-        assert z_Sigma[:, k].tolist() == ((k + 3) * t).tolist()
-
-
-def test_the_demos_kernel_has_the_papers_40_steps_and_keeps_its_rates_in_float64():
-    kernel = SwissRollKernel()
-    beta = kernel.process().beta
-    assert len(beta) == 41 and beta[1].item() == pytest.approx(1e-3, rel=1e-12)
-    assert beta[40].item() == pytest.approx(0.5, rel=1e-12)
-    assert [(layer.in_features, layer.out_features) for layer in (kernel.network.inlet, kernel.network.outlet)] == [
-        (2, 64),
-        (64, 4),
-    ]
-    assert len(kernel.network.blocks) == 2
-
-
-def test_demo_refuses_other_data():
-    with pytest.raises(ValueError, match="'swiss-roll', 'heartbeat', 'both', not 'digits'"):
-        demo(data="digits")
 
 
 # ---- T2: the sampler's exact moments ------------------------------------------------------------------------------
@@ -672,6 +616,22 @@ def test_one_step_is_the_prior(chain_):
     torch.testing.assert_close(sample(never, process, x, noise=Recorded(u)), expected)
     with pytest.raises(ValueError, match="T = 1 step has nothing to learn"):
         loss(never, process, x)
+
+
+def test_bound_and_samples_of_an_untrained_chain_are_the_prior():
+    """With the forward kernel as reverse kernel the chain stays at its prior, and K is L_null less nothing gained."""
+    process = BinomialDiffusion(erasing_schedule(20), 0.2)
+    x_0 = (torch.arange(20) % 5 == torch.arange(2000)[:, None] % 5).float()  # one bit in five, as the rate has it
+
+    def untrained(x: Tensor, t: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+    bits = bound(untrained, process, x_0, noise=Noise(0)).mean().item() / log(2)
+    null = -process.prior_entropy(x_0[:1]).item() / log(2)
+    assert bits == pytest.approx(null, abs=0.1)
+    x_T = process.draw(torch.full((4000, 20), 0.2, dtype=torch.float64), Noise(1)).float()
+    ones = sample(untrained, process, x_T, noise=Noise(2)).mean().item()
+    assert ones == pytest.approx(0.2, abs=5 * (0.16 / 80_000) ** 0.5)
 
 
 def test_heartbeats_null_is_the_papers():

@@ -11,12 +11,7 @@ import torch
 from implementations import dsm
 from implementations.common.noise import Noise
 from implementations.verification.oracles import GaussianMixture, line, two_modes
-
-F64 = torch.float64
-
-
-def draw(*shape: int, seed: int = 0) -> torch.Tensor:
-    return Noise(seed)(torch.empty(shape, dtype=F64))
+from tests.implementations.toys import F64, draw
 
 
 def given(eps: torch.Tensor):
@@ -196,16 +191,3 @@ def test_sigma_that_is_not_above_0_is_named(sigma):
     ):
         with pytest.raises(ValueError, match="sigma must be above 0"):
             use()
-
-
-@pytest.mark.parametrize("data", ["swiss-roll", "mixture"])
-def test_demo_refuses_what_is_not_an_image(data):
-    with pytest.raises(ValueError, match=f"data must be a set of images, not '{data}'"):
-        dsm.demo(data=data)
-
-
-@pytest.mark.slow
-def test_demo_shows_what_it_claims():
-    result = dsm.demo(seed=1, steps=600)
-    assert [claim.name for claim in result.claims if not claim.holds] == []
-    assert result.samples.shape == result.reference.shape == (64, 1, 8, 8)

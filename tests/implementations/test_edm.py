@@ -13,16 +13,14 @@ from diffusers.schedulers import scheduling_edm_euler
 from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 from torch import nn
 
-from implementations import ddim, ddpm, edm
+from implementations import edm
 from implementations.common.noise import Noise
-from implementations.lab.data import load
-from implementations.unet import UNet
+from implementations.common.rows import per_row
 from implementations.verification.impulses import moments
-from implementations.verification.oracles import Gaussian, eight_gaussians, line, two_modes
-from implementations.verification.sample_measures import memorisation
+from implementations.verification.oracles import Gaussian, line, two_modes
 from implementations.verification.solver_order import measure
+from tests.implementations.toys import F64, transport
 
-F64 = torch.float64
 CAP = math.sqrt(2) - 1
 
 
@@ -30,15 +28,11 @@ def draw(seed, *shape):
     return Noise(seed)(torch.empty(*shape, dtype=F64))
 
 
-def rows(v, x):
-    return v.to(x).view(-1, *[1] * (x.ndim - 1))
-
-
 class Lively(nn.Module):
     """A network that depends on x and on c_noise, neither affinely."""
 
     def forward(self, x, c):
-        return torch.sin(1.3 * x + 0.7 * rows(c, x)) + 0.2 * x
+        return torch.sin(1.3 * x + 0.7 * per_row(c, x)) + 0.2 * x
 
 
 class Zero(nn.Module):
@@ -328,22 +322,6 @@ def test_a_point_mass_is_returned_exactly(solver, S_churn):
 # T3: order
 
 
-def transport(law, x, sigma, to):
-    """Where the ODE takes points of a mixture on the line: it keeps their order, hence their quantiles."""
-
-    def quantile(v, level):
-        z = (v - law.means[:, 0]) / (law.covs[:, 0, 0] + level**2).sqrt()
-        return (law.weights * torch.special.ndtr(z)).sum(1, keepdim=True)
-
-    u, low = quantile(x, sigma), torch.full_like(x, -30.0)
-    high = -low
-    for _ in range(60):
-        middle = (low + high) / 2
-        below = quantile(middle, to) < u
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    return low
-
-
 @pytest.mark.parametrize(("solver", "order"), [("heun", 2), ("euler", 1)])
 def test_order_against_exact_transport(solver, order):
     """A second slope at the wrong level would leave Heun's method at 1."""
@@ -365,22 +343,6 @@ def test_encoding_and_sampling_again_is_the_identity_to_order_three():
         return edm.sample(law.denoiser(), x / sigmas[0], sigmas)
 
     measure(there_and_back, z, (24, 48, 96)).require(2.9, 3.1)
-
-
-def test_end_of_flow_extrapolates_a_method_of_order_two():
-    """With slope sigma^2 Heun's method is the trapezoidal rule, whose error is h^2 / 6 exactly: nothing is left."""
-    z = draw(0, 3, 1)
-    end = edm.end_of_flow(lambda x, sigma: x - sigma[:, None] ** 3, z, lambda n: torch.linspace(2, 1, n + 1, dtype=F64))
-    torch.testing.assert_close(end, 2 * z - 7 / 3, rtol=0, atol=1e-12)
-
-
-def test_end_of_flow_is_exact_transport():
-    """To a twentieth of the least error that is measured against it."""
-    law, z = edm.standardised(line()), torch.linspace(-2, 2, 9, dtype=F64)[:, None]
-    exact = transport(law, 80 * z, 80.0, 0.0)
-    gap = (edm.end_of_flow(law.denoiser(), z, edm.schedule) - exact).abs().mean()
-    measured = (edm.sample(law.denoiser(), z, edm.schedule(40)) - exact).abs().mean()
-    assert float(gap) < float(measured) / 20
 
 
 # T5: parity with independent implementations
@@ -448,30 +410,6 @@ def test_step_by_step_parity_with_diffusers_heun():
     torch.testing.assert_close(ours, x, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize(("spacing", "power"), [("linear", 1), ("quadratic", 2)])
-@pytest.mark.parametrize("steps", [1, 20, 35, 79])
-def test_euler_on_the_levels_of_a_chain_is_ddim(spacing, power, steps):
-    """Twenty quadratic timesteps hold 2.5, which only double precision rounds as DDIM's do."""
-    process = ddpm.linear_schedule()
-    tau = ddim.timesteps(1000, steps, spacing)
-    sigmas = edm.ddim_levels(steps, power)
-    assert torch.equal(sigmas, edm.ddim_levels(steps)) == (power == 1 or steps == 1)  # even timesteps are the default
-    level = {float(sigma): t for sigma, t in zip(sigmas, tau.flip(0).tolist(), strict=False)}
-
-    def eps(x, t):
-        return torch.sin(1.3 * x + 0.01 * rows(t, x)) + 0.2 * x
-
-    def D(x, sigma):
-        t = torch.tensor([level[float(v)] for v in sigma])
-        return x - rows(sigma, x) * eps(x / rows((1 + sigma**2).sqrt(), x), t)
-
-    x_T = draw(5, 4, 2)
-    theirs = ddim.sample(eps, process, x_T, tau)
-    high = sigmas[0]
-    ours = edm.sample(D, x_T * (1 + high**2).sqrt() / high, sigmas, solver="euler")
-    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
-
-
 # T6: invariants and errors
 
 
@@ -536,6 +474,12 @@ def test_a_step_takes_one_level_per_row():
     torch.testing.assert_close(together, -sigma[:, None] * law.score(x, 1.0, sigma), rtol=1e-10, atol=1e-10)
 
 
+def test_a_whole_number_is_a_level_like_any_other():
+    seen = []
+    edm.slope(lambda x, sigma: seen.append(sigma) or x, torch.zeros(3, 2), 2)
+    assert seen[0].dtype == torch.float32 and seen[0].tolist() == [2.0] * 3
+
+
 def test_no_churn_draws_nothing():
     def refuse(like):
         raise AssertionError("the deterministic sampler must not draw")
@@ -591,76 +535,3 @@ def test_unknown_solver_is_named():
 def test_sigma_data_not_above_zero_is_named(sigma_data):
     with pytest.raises(ValueError, match="sigma_data must be above 0"):
         edm.Denoiser(Zero(), sigma_data)
-
-
-def test_demo_refuses_points():
-    with pytest.raises(ValueError, match="data must be a set of images, not 'moons'"):
-        edm.demo(data="moons")
-
-
-# The demo's parts
-
-
-def test_network_of_the_demo_gets_c_noise_as_a_thousand_steps():
-    torch.manual_seed(0)
-    network = edm.Network(1, width=8, head=8, groups=4, multipliers=(1,), attention=())
-    for p in network.parameters():  # a new network's last layers are zero, and it does not see its condition
-        nn.init.normal_(p, std=0.3)
-    x, c = torch.randn(2, 1, 4, 4), torch.tensor([-1.5, 0.3])
-    expected = UNet.forward(network, x, torch.tensor([-1500.0, 300.0]))
-    torch.testing.assert_close(network(x, c), expected, rtol=0, atol=1e-6)
-    near = UNet.forward(network, x, torch.tensor([-1499.0, 300.0]))[0]
-    assert (near - expected[0]).abs().max() > 1e-2  # what is compared depends on c_noise
-
-
-def test_departure_from_one_of_the_three_scalings():
-    """By hand.  Of noise prediction: the input's variance is (y^2 + sigma^2) / (1 + sigma^2), the target's 1."""
-    low, high = 0.002**2, 80.0**2
-    assert edm.departure_from_one(edm.Denoiser(Zero())) < 1e-12
-    noise_predicting = edm.departure_from_one(edm.NoisePredicting(Zero()))
-    assert noise_predicting == pytest.approx(1 - (0.25 + low) / (1 + low), rel=1e-9)
-    assert edm.departure_from_one(edm.Unscaled(Zero())) == pytest.approx(high - 0.75, rel=1e-9)
-
-
-def test_controls_see_the_noise_level_as_the_denoiser_does():
-    c_noise = edm.Denoiser(Zero()).scalings(LEVELS)[3]
-    for control in (edm.Unscaled, edm.NoisePredicting):
-        assert torch.equal(control(Zero()).scalings(LEVELS)[3], c_noise)
-    x = draw(0, 60, 1)
-    assert torch.equal(edm.Unscaled(Lively())(x, LEVELS), Lively()(x, c_noise))
-    eps = Lively()(x / (1 + LEVELS[:, None] ** 2).sqrt(), c_noise)
-    torch.testing.assert_close(edm.NoisePredicting(Lively())(x, LEVELS), x - LEVELS[:, None] * eps)
-
-
-@pytest.mark.parametrize("law", [line(), two_modes(), eight_gaussians()])
-def test_standardised_mixtures_keep_their_shape(law):
-    found = edm.standardised(law)
-    torch.testing.assert_close(found.mean, torch.zeros_like(law.mean), rtol=0, atol=1e-12)
-    ratio = 0.25 / law.cov.diagonal().mean()
-    torch.testing.assert_close(found.cov, ratio * law.cov, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(found.covs, ratio * law.covs, rtol=1e-10, atol=1e-12)
-    assert torch.equal(found.weights, law.weights)
-    torch.testing.assert_close(edm.standardised(law, 2.0).cov, 16 * found.cov, rtol=1e-10, atol=1e-12)
-
-
-def test_loss_by_level_of_an_untrained_network_is_one():
-    """Of 3000 normal numbers: a mean of squares has the standard error sqrt(2 / 3000)."""
-    y = 0.6 * draw(0, 3000, 1)
-    levels = torch.tensor([0.01, 0.5, 20.0], dtype=F64)
-    found, again, other = (edm.loss_by_level(edm.Denoiser(Zero(), 0.6), y, levels, 0.6, seed=s) for s in (1, 1, 2))
-    assert found == pytest.approx([1.0] * 3, abs=5 * math.sqrt(2 / 3000))
-    assert found == again and not set(found) & set(other)
-    told = []
-    edm.loss_by_level(lambda x, sigma: told.append(sigma) or x, y, levels, 0.6, seed=1)
-    torch.testing.assert_close(torch.stack(told), levels[:, None].expand(3, 3000), rtol=1e-12, atol=0)
-
-
-# T7 and T8: the claims, and samples that are no copies
-
-
-@pytest.mark.slow
-def test_demo_holds_its_claims_and_copies_nothing():
-    result = edm.demo()
-    assert [claim.name for claim in result.claims if not claim.holds] == []
-    assert memorisation(result.samples, load("digits").x, load("digits").x_test).copies < 0.05
-    assert result.network_evaluations == 35

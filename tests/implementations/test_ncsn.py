@@ -7,22 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from implementations import ncsn
 from implementations.common.noise import Noise
-from implementations.lab.data import load
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import Gaussian, two_modes
-
-F64 = torch.float64
-ROUGH = torch.tensor([1.7, 0.6, 0.25], dtype=F64)  # not geometric, so that no two ratios agree by accident
-
-
-def lively(x, sigma):
-    """A score that depends on x and on the level, neither affinely."""
-    s = sigma.view(-1, *[1] * (x.ndim - 1))
-    return torch.sin(1.3 * x + s) - 0.4 * x / s
+from tests.implementations.toys import F64, LADDER, Told, lively_score
 
 
 def exact(law):
@@ -46,10 +36,10 @@ def test_levels_keep_their_ratio_and_their_ends(L):
 
 def test_loss_is_the_weighted_squared_error_written_out():
     x = Noise(0)(torch.empty(7, 2, 3, dtype=F64))
-    value = ncsn.loss(lively, ROUGH, x, noise=Noise(5))
+    value = ncsn.loss(lively_score, LADDER, x, noise=Noise(5))
     again = Noise(5)
     level = again.integers(0, 2, x).numpy()
-    sigma = ROUGH.numpy()[level].reshape(7, 1, 1)
+    sigma = LADDER.numpy()[level].reshape(7, 1, 1)
     z = again(x).numpy()
     x_tilde = x.numpy() + sigma * z
     s = np.sin(1.3 * x_tilde + sigma) - 0.4 * x_tilde / sigma
@@ -65,8 +55,8 @@ def test_loss_visits_all_levels_equally_often():
         seen.append(sigma)
         return x
 
-    ncsn.loss(model, ROUGH, torch.zeros(20_000, 1, dtype=F64), noise=Noise(0))
-    counts = torch.stack([(seen[0] == sigma).sum() for sigma in ROUGH])
+    ncsn.loss(model, LADDER, torch.zeros(20_000, 1, dtype=F64), noise=Noise(0))
+    counts = torch.stack([(seen[0] == sigma).sum() for sigma in LADDER])
     # Binomial(20000, 1/3): five standard deviations are 333
     assert counts.sum() == 20_000
     assert (counts - 20_000 / 3).abs().max() < 333
@@ -78,9 +68,9 @@ def test_loss_at_the_exact_score_is_the_bayes_risk_and_minimal():
     x = law.sample(n, noise=Noise(1))
     scale = torch.ones((), dtype=F64, requires_grad=True)
     shift = torch.zeros((), dtype=F64, requires_grad=True)
-    value = ncsn.loss(lambda x, sigma: scale * law.score(x, 1.0, sigma) + shift, ROUGH, x, noise=Noise(2))
+    value = ncsn.loss(lambda x, sigma: scale * law.score(x, 1.0, sigma) + shift, LADDER, x, noise=Noise(2))
     gradients = torch.autograd.grad(value, [scale, shift])
-    risk = np.mean([law.eps_risk(1.0, float(sigma)) for sigma in ROUGH])
+    risk = np.mean([law.eps_risk(1.0, float(sigma)) for sigma in LADDER])
     # sigma^2 l is at most |eps - E eps|^2 / 2 per row, of variance below 2; d/dscale has variance below 4
     assert float(value.detach()) == pytest.approx(risk, abs=5 * math.sqrt(2 / n))
     assert max(abs(float(g)) for g in gradients) < 5 * math.sqrt(4 / n)
@@ -94,7 +84,7 @@ def test_moments_of_annealing_are_those_of_the_hand_solved_recursion(T):
     """For N(m, s^2) the score at a level is -(x - m) / (s^2 + sigma^2): mean and variance follow scalar recursions."""
     m, s, eps = 0.7, 0.4, 0.05
     law = exact(Gaussian([m], s**2))
-    found = moments(lambda x, noise: ncsn.sample(law, ROUGH, x, eps=eps, T=T, noise=noise), (1,))
+    found = moments(lambda x, noise: ncsn.sample(law, LADDER, x, eps=eps, T=T, noise=noise), (1,))
     mean, var = 0.0, 1.0
     for sigma in (1.7, 0.6, 0.25):
         alpha = eps * sigma**2 / 0.25**2
@@ -121,9 +111,9 @@ def test_langevin_settles_at_the_density_of_its_score_as_the_step_falls():
 
 def test_sampling_is_algorithm_1_line_by_line():
     x_0 = Noise(1)(torch.empty(5, 2, dtype=F64))
-    ours = ncsn.sample(lively, ROUGH, x_0, eps=0.03, T=4, noise=Noise(2))
+    ours = ncsn.sample(lively_score, LADDER, x_0, eps=0.03, T=4, noise=Noise(2))
     shared, x = Noise(2), x_0.numpy()
-    for sigma in ROUGH.numpy():
+    for sigma in LADDER.numpy():
         alpha = 0.03 * sigma**2 / 0.25**2
         for _ in range(4):
             z = shared(x_0).numpy()
@@ -146,18 +136,22 @@ def test_default_step_and_length_are_the_papers():
 
 def test_the_network_sees_each_level_T_times_from_the_widest_down():
     seen = []
-    ncsn.sample(lambda x, s: seen.append(s.tolist()) or x, ROUGH, torch.zeros(2, 1, dtype=F64), eps=1e-3, T=2)
+    ncsn.sample(lambda x, s: seen.append(s.tolist()) or x, LADDER, torch.zeros(2, 1, dtype=F64), eps=1e-3, T=2)
     assert seen == [[s, s] for s in (1.7, 1.7, 0.6, 0.6, 0.25, 0.25)]
 
 
+def test_a_level_given_as_a_whole_number_is_a_real_one_to_the_network():
+    x = torch.zeros(2, 1)
+
+    def model(x, sigma):
+        assert (sigma.dtype, sigma.shape) == (x.dtype, (2,))
+        return x - sigma[:, None]
+
+    out = ncsn.langevin(model, x, 2, 0.1, 1, noise=torch.zeros_like)
+    torch.testing.assert_close(out, torch.full((2, 1), -0.1))
+
+
 # T6: the network, invariants, errors
-
-
-class Told(nn.Module):
-    """Returns the number of the level that it was told."""
-
-    def forward(self, x, i):
-        return i.to(x.dtype).view(-1, *[1] * (x.ndim - 1)).expand_as(x)
 
 
 def test_score_network_tells_the_nearest_level_and_starts_at_one_over_sigma():
@@ -171,25 +165,27 @@ def test_score_network_tells_the_nearest_level_and_starts_at_one_over_sigma():
 
 
 def test_score_network_learns_one_scale_for_each_level():
-    network = ncsn.ScoreNetwork(Told(), ROUGH)
+    network = ncsn.ScoreNetwork(Told(), LADDER)
     network(torch.zeros(1, 1), torch.tensor([0.6])).sum().backward()
     assert network.log_gain.grad.tolist() == pytest.approx([0, 2 / 0.6, 0], rel=1e-6)
 
 
 def test_annealing_ends_where_sampling_does():
     x_0 = Noise(3)(torch.empty(4, 2))
-    states = list(ncsn.anneal(lively, ROUGH, x_0, eps=0.01, T=3, noise=Noise(4)))
+    states = list(ncsn.anneal(lively_score, LADDER, x_0, eps=0.01, T=3, noise=Noise(4)))
     assert len(states) == 3
-    assert torch.equal(states[-1], ncsn.sample(lively, ROUGH, x_0, eps=0.01, T=3, noise=Noise(4)))
+    assert torch.equal(states[-1], ncsn.sample(lively_score, LADDER, x_0, eps=0.01, T=3, noise=Noise(4)))
 
 
 def test_batch_of_8_equals_two_of_4_and_arguments_are_unchanged():
-    x_0, sigmas = Noise(3)(torch.empty(8, 1, 3, 3)), ROUGH.clone()
+    x_0, sigmas = Noise(3)(torch.empty(8, 1, 3, 3)), LADDER.clone()
     kept = x_0.clone()
-    whole = ncsn.sample(lively, sigmas, x_0, eps=0.01, T=3, noise=Noise(range(8)))
-    halves = [ncsn.sample(lively, sigmas, x_0[k : k + 4], eps=0.01, T=3, noise=Noise(range(k, k + 4))) for k in (0, 4)]
+    whole = ncsn.sample(lively_score, sigmas, x_0, eps=0.01, T=3, noise=Noise(range(8)))
+    halves = [
+        ncsn.sample(lively_score, sigmas, x_0[k : k + 4], eps=0.01, T=3, noise=Noise(range(k, k + 4))) for k in (0, 4)
+    ]
     torch.testing.assert_close(whole, torch.cat(halves))
-    assert torch.equal(x_0, kept) and torch.equal(sigmas, ROUGH) and whole.dtype == x_0.dtype
+    assert torch.equal(x_0, kept) and torch.equal(sigmas, LADDER) and whole.dtype == x_0.dtype
     assert not whole.requires_grad
 
 
@@ -202,31 +198,10 @@ def test_levels_that_do_not_fall_are_refused(ends):
 @pytest.mark.parametrize("sigmas", [[], [1.0, 2.0], [1.0, 1.0], [1.0, 0.0], [1.0, math.nan]])
 def test_a_ladder_that_does_not_fall_is_refused(sigmas):
     with pytest.raises(ValueError, match="must fall and stay above 0"):
-        ncsn.sample(lively, torch.tensor(sigmas), torch.zeros(1, 1))
+        ncsn.sample(lively_score, torch.tensor(sigmas), torch.zeros(1, 1))
 
 
 @pytest.mark.parametrize(("eps", "T"), [(0.0, 1), (-1.0, 1), (math.nan, 1), (1e-3, 0)])
 def test_steps_that_lead_nowhere_are_refused(eps, T):
     with pytest.raises(ValueError, match="alpha > 0 and T >= 1"):
-        ncsn.sample(lively, ROUGH, torch.zeros(1, 1, dtype=F64), eps=eps, T=T)
-
-
-def test_images_move_to_the_unit_range():
-    dataset, own = ncsn.unit_images("digits", "cpu"), load("digits")
-    assert dataset.range == (0.0, 1.0)
-    assert (dataset.x.min(), dataset.x.max()) == (0, 1)
-    torch.testing.assert_close(2 * dataset.x - 1, own.x)
-    torch.testing.assert_close(2 * dataset.x_test - 1, own.x_test)
-
-
-def test_points_are_no_images():
-    with pytest.raises(ValueError, match=r"must be a set of images, not 'mixture', whose examples have shape \(2,\)"):
-        ncsn.unit_images("mixture", "cpu")
-
-
-@pytest.mark.slow
-def test_the_demos_claims_hold_and_its_controls_fail():
-    result = ncsn.demo(seed=100)
-    assert [claim.name for claim in result.claims if not claim.holds] == []
-    assert result.samples.shape == result.reference.shape
-    assert torch.isfinite(result.samples).all()
+        ncsn.sample(lively_score, LADDER, torch.zeros(1, 1, dtype=F64), eps=eps, T=T)

@@ -20,19 +20,20 @@ from torch import nn
 from implementations import ddpm
 from implementations import score_sde as sde_
 from implementations.common.noise import Noise
+from implementations.common.rows import for_all, per_row
 from implementations.score_sde import VE, VP, SubVP
 from implementations.verification import solver_order
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import two_modes
+from tests.implementations.toys import F64, Told
 
-F64 = torch.float64
 SMALL = {"ve": VE(0.1, 5.0), "vp": VP(0.3, 8.0), "sub-vp": SubVP(0.3, 8.0)}
 each = pytest.mark.parametrize("kind", SMALL)
 
 
 def lively(x, t):
     """A score that depends on x and on t, neither affinely."""
-    t = t.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
+    t = per_row(t, x)
     return torch.sin(1.3 * x + 2 * t) - 0.4 * x / (0.5 + t)
 
 
@@ -222,13 +223,6 @@ def test_classifier_loss_is_the_cross_entropy_at_noisy_data():
     assert float(value) == pytest.approx(total, rel=1e-9)
 
 
-class Told(nn.Module):
-    """Returns the time it was told."""
-
-    def forward(self, x, i):
-        return i.to(x.dtype).view(-1, *[1] * (x.ndim - 1)).expand_as(x)
-
-
 @each
 def test_score_network_divides_the_noise_by_its_scale(kind):
     out = sde_.ScoreNetwork(Told(), SMALL[kind])(torch.zeros(2, 1, 2), torch.tensor([0.3, 1.0]))
@@ -252,7 +246,7 @@ def test_noise_score_and_data_are_one_guess(kind):
             return law.eps(x, alpha, sigma)
 
     score = sde_.ScoreNetwork(Perfect(), sde)
-    torch.testing.assert_close(sde_.evaluate(score, x, t), slope, rtol=0, atol=1e-10)
+    torch.testing.assert_close(score(x, for_all(t, x)), slope, rtol=0, atol=1e-10)
     torch.testing.assert_close(sde_.denoise(score, sde, x, t), law.denoise(x, alpha, sigma), rtol=0, atol=1e-10)
 
 
@@ -304,6 +298,26 @@ def test_a_step_of_flow_draws_nothing():
         raise AssertionError("a deterministic step must not draw")
 
     sde_.probability_flow_step(lively, VE(), torch.zeros(2, 1), 0.5, 0.4, noise=refuse)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_a_time_given_as_a_whole_number_is_a_real_one_to_the_network(dtype):
+    sde, x, told = SMALL["ve"], torch.ones(3, 1, dtype=dtype), []
+
+    def model(x, t):
+        told.append(t)
+        return -x * t[:, None]
+
+    quiet = {"noise": torch.ones_like}
+    steps = [*STEPS.values(), sde_.ancestral]
+    velocity = sde_.probability_flow(model, sde)
+    whole = [step(model, sde, x, 1, 0, **quiet) for step in steps]
+    whole += [sde_.langevin(model, x, 1, **quiet), sde_.denoise(model, sde, x, 1), velocity(x, 1)]
+    assert len(told) == 7
+    assert all((t.dtype, t.tolist()) == (dtype, [1.0, 1.0, 1.0]) for t in told)
+    real = [step(model, sde, x, 1.0, 0.0, **quiet) for step in steps]
+    real += [sde_.langevin(model, x, 1.0, **quiet), sde_.denoise(model, sde, x, 1.0), velocity(x, 1.0)]
+    assert all(torch.equal(a, b) for a, b in zip(whole, real, strict=True))
 
 
 @pytest.mark.parametrize("p", [-0.2, 0.2])
@@ -765,14 +779,3 @@ def test_ancestral_steps_of_other_sdes_and_no_probes_are_refused():
         sde_.ancestral(lively, VP(), torch.zeros(1, 1), 1.0, 0.9)
     with pytest.raises(ValueError, match="probes must be at least 1, or None for the exact divergence, not 0"):
         sde_.log_likelihood(lively, VP(), torch.zeros(1, 1), probes=0)
-
-
-# T7, T8
-
-
-@pytest.mark.slow
-def test_the_demos_claims_hold_and_its_controls_fail():
-    result = sde_.demo(seed=100)
-    assert [claim.name for claim in result.claims if not claim.holds] == []
-    assert result.samples.shape == result.reference.shape
-    assert torch.isfinite(result.samples).all()

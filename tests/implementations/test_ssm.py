@@ -10,12 +10,7 @@ import torch
 
 from implementations import score_matching, ssm
 from implementations.common.noise import Noise
-
-F64 = torch.float64
-
-
-def draw(*shape: int, seed: int = 0) -> torch.Tensor:
-    return Noise(seed)(torch.empty(shape, dtype=F64))
+from tests.implementations.toys import F64, draw
 
 
 def given(*directions: torch.Tensor):
@@ -164,9 +159,3 @@ def test_a_batch_of_eight_is_twice_four_and_the_argument_is_unchanged(law):
 def test_projections_below_1_are_named(projections):
     with pytest.raises(ValueError, match=f"projections must be at least 1, not {projections}"):
         ssm.objective(curved, draw(2, 2), projections=projections)
-
-
-@pytest.mark.slow
-def test_demo_shows_what_it_claims():
-    result = ssm.demo(seed=1)
-    assert [claim.name for claim in result.claims if not claim.holds] == []

@@ -17,6 +17,7 @@ from torch import Tensor
 from implementations import adm, cfg, ddpm, edm, iddpm, ncsn, ncsnv2, score_sde, vdm
 from implementations.common.mlp import MLP
 from implementations.common.noise import Noise
+from implementations.common.rows import for_all, per_row
 from implementations.lab.data import Dataset, load
 from implementations.lab.training import train
 from implementations.verification.twosample import energy_test
@@ -73,7 +74,7 @@ class UnitVariance(torch.nn.Module):
 
     def forward(self, x: Tensor, i: Tensor) -> Tensor:
         alpha, sigma = self.sde.kernel(i / 999)
-        return self.network(x / (alpha.square() + sigma.square()).sqrt().to(x)[:, None], i)
+        return self.network(x / per_row((alpha.square() + sigma.square()).sqrt(), x), i)
 
 
 def by_ncsn() -> tuple[Tensor, Tensor]:
@@ -165,7 +166,7 @@ def by_adm() -> tuple[Tensor, Tensor]:
     log_p = adm.log_probability(classifier, y)
 
     def law(x: Tensor, t: int) -> tuple[Tensor, Tensor]:
-        return ddpm.reverse(process, x, t, model(x, torch.full((len(x),), t)))
+        return ddpm.reverse(process, x, t, model(x, for_all(t, x)))
 
     samples, wrong = (adm.sample(law, log_p, x_T(), 200, scale=s, noise=Noise(1)) for s in (1.0, -1.0))
     return samples, wrong
@@ -199,7 +200,7 @@ METHODS = {
 
 @pytest.mark.parametrize("method", METHODS)
 def test_samples_of_a_trained_network_pass_and_those_of_a_mistake_do_not(method):
-    """DPM, DDPM and DDIM have theirs in their own files."""
+    """DDPM and DDIM have theirs in their own files, DPM among the tests of its demo."""
     samples, wrong = METHODS[method]()
     held_out = points().x_test[:ROWS]
     assert energy_test(samples, held_out, seed=0) > LEVEL

@@ -5,9 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from implementations import unet
 from implementations.common.noise import Noise
-from implementations.unet import Attention, Block, UNet, WithoutSkips
+from implementations.unet import Attention, Block, UNet
 
 
 def awake(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -201,6 +200,17 @@ def test_any_size_and_number_of_channels(size, channels, out):
     assert model(x, t).shape == (2, out or channels, *size)
 
 
+@pytest.mark.parametrize(("size", "halves"), [((6, 5), [(3, 3), (2, 2)]), ((8, 12), [(4, 6), (2, 3)])])
+def test_each_resolution_is_half_the_one_before_rounded_up(size, halves):
+    """The explicit computation takes the size of a kernel from its weights, and would not miss a wrong one."""
+    model, seen = small(classes=0), []
+    for shrink in model.shrink:
+        shrink.register_forward_hook(lambda layer, args, out: seen.append(tuple(out.shape[2:])))
+    x, t = inputs(size=size)
+    model(x.float(), t)
+    assert seen == halves
+
+
 def test_starts_at_zero_and_each_part_as_the_identity():
     x, t = inputs(channels=1)
     assert (UNet(1)(x.float(), t) == 0).all()
@@ -310,75 +320,3 @@ def test_labels_are_asked_for_and_only_when_there_are_classes():
         awake(small())(x, t)
     with pytest.raises(ValueError, match="without classes"):
         awake(small(classes=0))(x, t, torch.zeros(3, dtype=torch.long))
-
-
-# ---- the demo's parts -----------------------------------------------------------------------------------------------
-
-
-def test_without_skips_only_the_middle_passes():
-    """Cut the way through the bottom, and the output no longer depends on the image."""
-    x, t = inputs()
-    y = torch.tensor([0, 4, 2])
-    for kind, depends in ((UNet, True), (WithoutSkips, False)):
-        model = awake(small())
-        model.__class__ = kind
-        for grow in model.grow:
-            nn.init.zeros_(grow.weight)
-        assert ((model(x, t, y) - model(2 * x, t, y)).abs().max() > 1e-3) == depends
-
-
-def test_without_skips_zeros_stand_where_the_skip_stood():
-    h, skip = torch.randn(2, 3, 4, 6), torch.randn(2, 5, 3, 5)
-    joined = WithoutSkips(1).join(h, skip)
-    assert torch.equal(joined, torch.cat([h[:, :, :3, :5], torch.zeros(2, 5, 3, 5)], 1))
-
-
-@pytest.mark.parametrize(("size", "halves"), [((6, 5), [(3, 3), (2, 2)]), ((8, 12), [(4, 6), (2, 3)])])
-def test_each_resolution_is_half_the_one_before_rounded_up(size, halves):
-    """The explicit computation takes the size of a kernel from its weights, and would not miss a wrong one."""
-    model, seen = small(classes=0), []
-    for shrink in model.shrink:
-        shrink.register_forward_hook(lambda layer, args, out: seen.append(tuple(out.shape[2:])))
-    x, t = inputs(size=size)
-    model(x.float(), t)
-    assert seen == halves
-
-
-def test_loss_is_the_mean_squared_error_from_one_noise_level():
-    class Bent(nn.Module):
-        def forward(self, x, t):
-            assert t.shape == (5,) and (t == 1).all()
-            return x.sin() + 0.3 * x.square()
-
-    x, _ = inputs(5)
-    noisy = x + 0.25 * Noise(3)(x)
-    error = noisy.sin() + 0.3 * noisy.square() - x
-    value = unet.loss(Bent(), (x, None), Noise(3))
-    torch.testing.assert_close(value, (error**2).sum() / x.numel(), rtol=1e-12, atol=0)
-
-
-def test_linear_denoiser_is_the_least_squares_fit():
-    """Its error over many noisy copies of the examples has no gradient in the gain: E[(guess - x) noisy^T] = 0."""
-    mixing = torch.tensor([[1.0, 0.6], [0.0, 0.4]], dtype=torch.float64)
-    x = 0.5 + Noise(1)(torch.empty(50, 2, 1, 2, dtype=torch.float64)) @ mixing
-    basis = torch.eye(4, dtype=torch.float64).reshape(4, 2, 1, 2)
-    origin = unet.linear_denoiser(x, torch.zeros_like(basis[:1])).flatten()
-    gain = torch.stack([g.flatten() - origin for g in unet.linear_denoiser(x, basis)])  # rows: response to a unit
-    flat = x.flatten(1)
-    centred = flat - flat.mean(0)
-    covariance = centred.T @ centred / (len(x) - 1)
-    noisy = covariance + unet.SIGMA**2 * torch.eye(4, dtype=torch.float64)
-    torch.testing.assert_close(noisy @ gain, covariance, rtol=0, atol=1e-12)
-    torch.testing.assert_close(unet.linear_denoiser(x, x.mean(0, keepdim=True)).flatten(), flat.mean(0))
-
-
-def test_demo_returns_what_it_promises():
-    result = unet.demo(steps=2)
-    assert result.method == "unet" and result.samples.shape == result.reference.shape == (359, 1, 8, 8)
-    assert [claim.name for claim in result.claims] == ["skips"] and result.parameters > 0 and len(result.losses) == 2
-    assert result.figures[0].alt and result.figures[0].image.min() >= 0 and result.figures[0].image.max() <= 1
-
-
-def test_demo_refuses_points():
-    with pytest.raises(ValueError, match="moons has examples of shape"):
-        unet.demo(data="moons")

@@ -16,13 +16,12 @@ from torch import nn
 
 from implementations import ddpm, vdm
 from implementations.common.noise import Noise
+from implementations.common.rows import per_row
 from implementations.dpm import GaussianDiffusion, gaussian_kl
-from implementations.lab.data import Dataset
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import Gaussian, GaussianMixture
 from implementations.verification.solver_order import measure
-
-F64 = torch.float64
+from tests.implementations.toys import F64
 
 
 def bent(t):
@@ -36,7 +35,7 @@ def bent_rate(t):
 
 def lively(z, gamma):
     """A network that depends on z and on the level, neither affinely."""
-    return torch.sin(1.3 * z + 0.2 * gamma.view(-1, *[1] * (z.ndim - 1))) + 0.2 * z
+    return torch.sin(1.3 * z + 0.2 * per_row(gamma, z)) + 0.2 * z
 
 
 def exact(law):
@@ -639,47 +638,3 @@ def test_data_outside_their_range_are_refused():
     with pytest.raises(ValueError, match="at least 2 levels"):
         vdm.log_decoder(torch.zeros(1, 1), gamma_0, 1)
     assert vdm.log_decoder(torch.zeros(1, 1), gamma_0, 2).shape == (1, 1, 2)
-
-
-# What the demo's claims stand on
-
-
-def test_exact_diffusion_loss_is_the_integral_of_the_bayes_risk():
-    law = GaussianMixture([0.3, 0.7], [[-1.0], [0.5]], torch.zeros(2))
-
-    def half(gamma):
-        return 0.5 * risks(law, gamma) / math.log(2)
-
-    assert vdm.exact_diffusion_loss(law, bent, nodes=20) == pytest.approx(by_quadrature(bent, half, n=20), rel=1e-9)
-    t = torch.arange(1, 6, dtype=F64) / 5
-    steps = ((bent(t) - bent(t - 0.2)).exp() - 1) @ half(bent(t))
-    assert vdm.exact_diffusion_loss(law, bent, T=5) == pytest.approx(float(steps), rel=1e-9)
-
-
-def images(x, levels: int | None = 17):
-    return Dataset("by hand", x, None, x, None, levels, (-1.0, 1.0))
-
-
-def test_pixel_law_is_the_histogram():
-    law = vdm.pixel_law(images(torch.tensor([-1.0, -1.0, 0.5, -1.0]).view(2, 1, 1, 2)))
-    torch.testing.assert_close(law.weights, torch.tensor([0.75, 0.25], dtype=F64))
-    torch.testing.assert_close(law.means, torch.tensor([[-1.0], [0.5]], dtype=F64))
-    assert float(law.covs.abs().max()) == 0
-
-
-def test_data_without_grey_levels_are_refused():
-    assert vdm.levels_of(images(torch.zeros(3, 1, 2, 2))) == 17
-    for data in (images(torch.zeros(3, 1, 2, 2), None), images(torch.zeros(3, 2))):
-        with pytest.raises(ValueError, match="images of equally spaced grey levels, which 'by hand' are not"):
-            vdm.levels_of(data)
-
-
-# T8: the claims
-
-
-@pytest.mark.slow
-def test_demo_at_its_budget_holds_its_claims():
-    result = vdm.demo()
-    assert [claim.name for claim in result.claims if not claim.holds] == []
-    assert result.samples.shape == (32, 1, 8, 8)
-    assert set(result.samples.unique().tolist()) <= {k / 8 - 1 for k in range(17)}

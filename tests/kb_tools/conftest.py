@@ -245,7 +245,7 @@ def web() -> type[Web]:
 def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeClock:
     """No test sleeps, and none shares a cache with another or with the user."""
     fake = FakeClock()
-    monkeypatch.setattr("kb_tools.sources.transport.CLOCK", fake)
+    monkeypatch.setattr("kb_tools.services.transport.CLOCK", fake)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("S2_API_KEY", "OPENALEX_API_KEY", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)

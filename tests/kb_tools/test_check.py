@@ -194,7 +194,7 @@ EQUATIONS = {"3": {"tex": "y = x + 1", "says": "the step"}}
 
 @pytest.fixture
 def methods(make, record):
-    """Two methods, the second importing from the first; fields of the second's record as given."""
+    """Two methods, the second importing from the first, each with its demo and tests; the second's record as given."""
 
     def build(code: str = METHOD, **fields):
         second = {
@@ -208,23 +208,38 @@ def methods(make, record):
             record("first", implementation="first"),
             record("second", **{k: v for k, v in second.items() if v is not None}),
         )
-        (collection.root / "implementations" / "first.py").write_text("def f(x):\n    return x\n")
-        (collection.root / "implementations" / "second.py").write_text(code)
+        code_of, tests = collection.root / "implementations", collection.root / "tests" / "implementations"
+        for folder in (code_of / "demos", tests):
+            folder.mkdir(parents=True)
+        (code_of / "first.py").write_text("def f(x):\n    return x\n")
+        (code_of / "second.py").write_text(code)
+        (code_of / "demos" / "first.py").write_text("from implementations.first import f\n\nBOUND = f(2)\n")
+        demo = "from implementations.demos.first import f\nfrom implementations.second import g\n\nBOUND = g(f(3))\n"
+        (code_of / "demos" / "second.py").write_text(demo)
+        for module in ("first", "second"):
+            (tests / f"test_{module}.py").write_text("")
         return collection
 
     return build
 
 
+UNMEASURED = ("evidence", "bugs")
+
+
 def others(collection) -> list[tuple[str, int, str]]:
-    """Problems of methods but missing evidence, which these made-up methods never have."""
-    return [(p.path.name, p.line, p.message) for p in check(collection) if p.code != "evidence"]
+    """Problems of methods but missing measurements, which these made-up methods do not have."""
+    return [(p.path.name, p.line, p.message) for p in check(collection) if p.code not in UNMEASURED]
 
 
-def test_a_method_in_step_with_its_record_has_no_problems_but_missing_evidence(methods):
+def test_a_method_in_step_with_its_record_has_no_problems_but_missing_measurements(methods):
     collection = methods()
     assert others(collection) == []
-    assert {p.path.stem for p in check(collection) if p.code == "evidence"} == {"first", "second"}
-    assert {p.fix for p in check(collection)} == {"run `kb verify first --record`", "run `kb verify second --record`"}
+    assert sorted((p.path.stem, p.code, p.fix) for p in check(collection)) == [
+        ("first", "bugs", "run `make mutants METHODS=first`"),
+        ("first", "evidence", "run `kb verify first --seeds 10 --record`"),
+        ("second", "bugs", "run `make mutants METHODS=second`"),
+        ("second", "evidence", "run `kb verify second --seeds 10 --record`"),
+    ]
 
 
 def test_an_implementation_that_is_not_there(make, record):
@@ -236,6 +251,7 @@ def test_an_implementation_that_is_not_there(make, record):
             "implementation: there is no implementations/nothing.py",
         )
     ]
+    assert "`kb new-method a` writes one" in check(make(record("a", implementation="nothing")))[0].fix
 
 
 def test_a_method_without_a_record(methods):
@@ -270,7 +286,10 @@ def test_an_equation_named_in_a_string_is_no_anchor(methods):
 )
 def test_an_import_between_methods_is_an_edge_of_builds_on(methods, line):
     collection = methods(METHOD.replace("from implementations.first import f", line), builds_on=None)
-    assert others(collection) == [("second.py", 2, "imports implementations.first, but second does not build on first")]
+    assert others(collection) == [
+        ("second.py", 1, "takes from the demo of first, but second does not build on first"),
+        ("second.py", 2, "imports implementations.first, but second does not build on first"),
+    ]
 
 
 def test_a_method_that_is_not_python(methods):
@@ -278,43 +297,195 @@ def test_a_method_that_is_not_python(methods):
     assert [(name, line) for name, line, _ in others(collection) if name == "second.py"] == [("second.py", 1)]
 
 
-def test_stale_and_failing_evidence_is_reported(methods):
-    from implementations.verification import evidence
-    from implementations.verification.code_hash import code_hash
-
-    collection = methods()
-    root = collection.root
-    (root / "implementations" / "evidence").mkdir()
-
-    def recorded(module: str, code: str, holds: bool) -> None:
-        claim = {"name": "exact", "value": 1.0, "relation": "<=", "bound": 2.0, "control": 3.0, "holds": holds}
-        entry = {"device": "cpu", "data": "digits", "code": code, "claims": [claim], "figures": []}
-        evidence.path_of(module, root).write_text(evidence.dump({"method": module, "entries": [entry]}))
-
-    recorded("first", code_hash("first", root), True)
-    recorded("second", "sha256:0", True)
-    [stale] = check(collection)
-    assert (stale.path.stem, stale.code) == ("second", "evidence")
-    assert "older than the code" in stale.message
-    recorded("second", code_hash("second", root), False)
-    [failing] = check(collection)
-    assert (failing.code, "exact" in failing.message) == ("claim", True)
+def claim(**changes):
+    return {
+        "name": "exact", "relation": "<=", "bound": 2.0, "value": 1.0, "sd": 0.1, "worst": 1.2, "worst_seed": 3,
+        "control": 3.0, "control_best": 2.5, "control_seed": 7, "holds": True,
+    } | changes  # fmt: skip
 
 
 @pytest.fixture
 def measured(methods):
-    """The collection of `methods` with evidence of both, recorded on their code of now."""
-    from implementations.verification import evidence
-    from implementations.verification.code_hash import code_hash
-
+    """The collection of `methods` with evidence and planted bugs of both, counted on their code of now."""
     collection = methods()
-    root = collection.root
-    (root / "implementations" / "evidence").mkdir()
+    (collection.root / "implementations" / "evidence").mkdir()
     for module in ("first", "second"):
-        entry = {"device": "cpu", "data": "digits", "code": code_hash(module, root), "claims": [], "figures": []}
-        evidence.path_of(module, root).write_text(evidence.dump({"method": module, "entries": [entry]}))
+        put_evidence(collection, module)
+        put_bugs(collection, module)
     assert check(collection) == []
     return collection
+
+
+def put_evidence(collection, module: str, **changes) -> None:
+    from implementations.verification.code_hash import code_hash
+    from implementations.verification.evidence import store
+
+    entry = {
+        "device": "cpu", "data": "digits", "code": code_hash(f"demos.{module}", collection.root), "claims": [claim()],
+        "figures": [], "seeds": list(range(10)), "seconds": 30, "bases": [],
+    } | changes  # fmt: skip
+    store.path_of(module, collection.root).write_text(store.dump({"method": module, "entries": [entry]}))
+
+
+def put_bugs(collection, module: str, **changes) -> None:
+    from implementations.verification.code_hash import code_hash
+    from implementations.verification.evidence import store
+    from implementations.verification.mutants import recorded
+
+    row = {
+        "module": module, "code": code_hash(module, collection.root), "mutants": 20, "equivalent": 0, "killed": 20,
+        "survived": 0, "score": 1.0, "pitfalls": [{"pitfall": "a sign", "killed_by": "test_it"}], "survivors": [],
+        "equivalents": [],
+    } | changes  # fmt: skip
+    recorded.path_of(module, collection.root).write_text(store.dump(row))
+
+
+def test_evidence_of_other_code_is_stale(measured):
+    put_evidence(measured, "second", code="sha256:0")
+    [stale] = check(measured)
+    assert (stale.path.stem, stale.code) == ("second", "evidence")
+    assert "older than the code" in stale.message
+    assert stale.fix == "run `kb verify second --seeds 10 --record`"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"worst": 2.1}, "exact: the value 2.1 (seed 3) is not <= 2"),
+        ({"worst": float("nan")}, "exact: the value nan (seed 3) is not <= 2"),
+        ({"sd": 0.3}, "exact: 3.3 standard deviations from its bound (<= 2), not 4"),
+        ({"control_best": 1.9}, "exact: the control 1.9 (seed 7) passes <= 2 too"),
+        ({"relation": ">=", "bound": 0.5, "worst": 0.8, "control_best": 0.6},
+         "exact: the control 0.6 (seed 7) passes >= 0.5 too"),
+    ],
+)  # fmt: skip
+def test_a_claim_that_does_not_stand_is_named_with_seed_and_remedy(measured, changes, words):
+    put_evidence(measured, "first", claims=[claim(**changes)])
+    [weak] = check(measured)
+    assert (weak.code, weak.message) == ("claim", words)
+    assert weak.fix.startswith("another bound, more samples") and weak.fix.endswith("--record`")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seeds": [0, 1, 2]}, "measured on 3 seeds, not 10"),
+        ({"seconds": 41}, "the demo took 41 s, more than 40"),
+        ({"bases": [{"network": "base", "loaded": 10, "training_seconds": 41}]},
+         "the demo and the networks it loads took 71 s, more than 70"),
+    ],
+)  # fmt: skip
+def test_a_measurement_that_is_too_small_or_too_slow_is_named(measured, changes, words):
+    put_evidence(measured, "first", **changes)
+    assert [(p.code, p.message) for p in check(measured)] == [("claim", words)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"code": "sha256:0"}, "planted bugs were counted on other code"),
+        ({"killed": 18, "survived": 2, "score": 0.9}, "90.00% of the planted bugs are seen"),
+        ({"pitfalls": []}, "no pitfall is listed"),
+        ({"pitfalls": [{"pitfall": "a sign", "killed_by": "nothing"}]}, "no test sees the pitfall 'a sign'"),
+    ],
+)
+def test_planted_bugs_that_are_old_or_not_seen_are_reported(measured, changes, words):
+    put_bugs(measured, "first", **changes)
+    [found] = check(measured)
+    assert (found.code, words in found.message) == ("bugs", True)
+    assert "make mutants METHODS=first" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("first.py", "import PIL\n", "must not import PIL"),
+        ("first.py", "from implementations.lab.data import load\n", "must not import implementations.lab.data"),
+        (
+            "first.py",
+            "def f(x):\n    from implementations.demos import second\n",
+            "must not import implementations.demos",
+        ),
+        ("common/rows.py", "from implementations.first import f\n", "must not import implementations.first"),
+        ("lab/loop.py", "from implementations import first\n", "must not import implementations.first"),
+        (
+            "verification/oracles.py",
+            "import implementations.demos.first\n",
+            "must not import implementations.demos.first",
+        ),
+    ],
+)
+def test_the_rooms_of_the_code(measured, file, text, words):
+    path = measured.root / "implementations" / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    found = [p for p in check(measured) if p.code == "rooms"]
+    assert [(p.path, p.message) for p in found] == [(path, words)]
+    assert found[0].line == text.splitlines().index(next(t for t in text.splitlines() if "import" in t)) + 1
+
+
+def test_what_the_rooms_allow(measured):
+    code = measured.root / "implementations"
+    allowed = "import math\nimport torch\nimport numpy as np\nfrom scipy.integrate import solve_ivp\n"
+    (code / "first.py").write_text(allowed + "from implementations.common.rows import per_row\n")
+    (code / "demos" / "first.py").write_text("import PIL\nfrom implementations.lab.data import load\n")
+    assert [p for p in check(measured) if p.code == "rooms"] == []
+
+
+@pytest.mark.parametrize(
+    "line", ["from implementations.demos.second import g", "from implementations.demos import second"]
+)
+def test_a_demo_takes_from_demos_along_the_lineage_alone(measured, line):
+    path = measured.root / "implementations" / "demos" / "first.py"
+    path.write_text(f"{line}\n\nBOUND = 1\n")
+    found = [(p.path, p.line, p.message) for p in check(measured) if p.code == "lineage"]
+    assert found == [(path, 1, "takes from the demo of second, but first does not build on second")]
+    demo = measured.root / "implementations" / "demos" / "second.py"
+    assert not [p for p in check(measured) if p.code == "lineage" and p.path == demo], "second builds on first"
+
+
+def test_a_method_that_grows_long_says_why(measured):
+    path = measured.root / "implementations" / "first.py"
+    long = "\n".join(f"x{n} = {n}" for n in range(151))
+    path.write_text(f'"""A method.\n\nIn words.\n"""\n\n# a comment\n{long}\n')
+    assert "has 151 lines of code, more than 150" in [p.message for p in check(measured) if p.code == "length"]
+    path.write_text(f'"""A method.\n\nLong because it is three methods in one.\n"""\n{long}\n')
+    assert [p for p in check(measured) if p.code == "length"] == []
+
+
+@pytest.mark.parametrize("lost", ["implementations/demos/first.py", "tests/implementations/test_first.py"])
+def test_a_method_without_its_demo_or_its_tests(measured, lost):
+    (measured.root / lost).unlink()
+    found = [p for p in check(measured) if p.code in ("demo", "tests")]
+    assert [p.message for p in found] == [f"first has no {lost}"]
+    assert "`kb new-method first`" in found[0].fix
+
+
+def test_a_changed_bound_of_a_demo_leaves_fresh_what_builds_on_it(measured):
+    """The second demo takes `f` through the first one; the first's bound is its own."""
+    path = measured.root / "implementations" / "demos" / "first.py"
+    path.write_text(path.read_text().replace("f(2)", "f(2) + 1"))
+    assert [(p.path.stem, p.code) for p in check(measured)] == [("first", "evidence")]
+    path.write_text(path.read_text().replace("f(2) + 1", "f(2)"))
+    assert check(measured) == []
+    method = measured.root / "implementations" / "first.py"
+    method.write_text("def f(x):\n    return 2 * x\n")
+    assert sorted((p.path.stem, p.code) for p in check(measured)) == [
+        (name, code) for name in ("first", "second") for code in ("bugs", "evidence")
+    ]
+
+
+def test_one_method_is_checked_alone(measured, kb):
+    put_bugs(measured, "first", code="sha256:0")
+    put_evidence(measured, "second", code="sha256:0")
+    alone = kb(measured, "check", "first", "--json")
+    assert (alone.code, [row["code"] for row in json.loads(alone.out)["data"]]) == (1, ["bugs"])
+    assert "first: not written yet: why, worth_reading, builds_on, venue" in alone.err
+    assert kb(measured, "check", "second").code == 1
+    put_evidence(measured, "second")
+    assert kb(measured, "check", "second").code == 0
+    assert kb(measured, "check", "third").code == 3
+    assert kb(measured, "check", "first", "--fix").code == 2
 
 
 def places(collection) -> list[tuple[str, int, str]]:
@@ -345,7 +516,9 @@ def test_what_is_remembered_of_the_code_follows_every_edit_of_it(measured, kb):
         return json.loads(kb(measured, "show", "second", "--json").out)["data"]["evidence"]["stale"]
 
     put(code.replace("return x", "return y"))
-    assert {(p.path.stem, p.code) for p in check(measured)} == {("first", "evidence"), ("second", "evidence")}
+    assert {(p.path.stem, p.code) for p in check(measured)} == {
+        (name, code) for name in ("first", "second") for code in ("evidence", "bugs")
+    }
     assert (
         "older than the code" in json.loads(kb(measured, "show", "second", "--json").out)["data"]["evidence"]["stale"]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 
-from implementations.verification import evidence
 from implementations.verification.code_hash import code_hash
+from implementations.verification.evidence import store
 from kb_tools.records.layout import dump, dump_topics
 from kb_tools.records.store import Collection
 from kb_tools.site.build import Report, build
@@ -118,12 +118,15 @@ def write_collection(root: Path, records: list[dict[str, Any]], topics: dict[str
     collection = Collection(root)
     for data in records:
         collection.path_of(data["id"], data["kind"]).write_text(dump(data), encoding="utf-8")
-    shutil.copy(ROOT / "mkdocs.yml", root)
+    for name in ("mkdocs.yml", "CONTRIBUTING.md"):
+        shutil.copy(ROOT / name, root)
     shutil.copytree(ROOT / "site", root / "site")
     folder = root / "implementations"
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     (folder / "ring.py").write_text(RING_CODE)
+    (folder / "demos").mkdir()
+    (folder / "demos" / "ring.py").write_text("from implementations.ring import step\n\nSTEP = step(2, 0.5)\n")
     (folder / "evidence").mkdir()
     Image.new("RGB", (64, 32), "teal").save(folder / "evidence" / "ring.webp")
     claim = {
@@ -132,12 +135,35 @@ def write_collection(root: Path, records: list[dict[str, Any]], topics: dict[str
         "holds": True,
     }  # fmt: skip
     entry = {
-        "device": "cpu", "recorded": "2026-11-21", "code": code_hash("ring", root), "versions": {"torch": "2.13.0"},
+        "device": "cpu", "recorded": "2026-11-21", "code": code_hash("demos.ring", root),
+        "versions": {"torch": "2.13.0"},
         "data": "digits", "seeds": [0, 1], "seconds": 1.5, "parameters": 1234, "network_evaluations": 10,
         "claims": [claim], "figures": [{"file": "ring.webp", "alt": "A ring " + SPITE, "width": 64, "height": 32}],
     }  # fmt: skip
-    (folder / "evidence" / "ring.yaml").write_text(evidence.dump({"method": "ring", "entries": [entry]}))
+    (folder / "evidence" / "ring.yaml").write_text(store.dump({"method": "ring", "entries": [entry]}))
+    for module in ("common.even", "common.odd_one"):
+        path = folder.joinpath(*module.split(".")).with_suffix(".py")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("X = 1\n")
+    write_bugs(root, "ring", killed=19, survivors=[SPITE], pitfalls=[{"pitfall": SPITE, "killed_by": SPITE}])
+    write_bugs(root, "common.even", killed=10, equivalents=[])
+    write_bugs(root, "common.odd_one", killed=8, survivors=["f: a -> b", "f: b -> a"], code="of another day")
     return collection
+
+
+def write_bugs(root: Path, module: str, killed: int, survivors: Sequence[str] = (), **changes: Any) -> Path:
+    """What was counted of the bugs planted in a module: one equivalent beside those that matter."""
+    equivalents = changes.pop("equivalents", [{"mutant": SPITE, "reason": SPITE}])
+    judged = killed + len(survivors)
+    row = {
+        "module": module, "recorded": "2026-11-25", "code": code_hash(module, root),
+        "mutants": judged + len(equivalents), "equivalent": len(equivalents), "killed": killed,
+        "survived": len(survivors), "score": killed / judged, "cpu_seconds": 3, "pitfalls": [],
+        "survivors": list(survivors), "equivalents": equivalents,
+    }  # fmt: skip
+    path = root / "implementations" / "evidence" / f"{module.replace('_', '-')}.bugs.yaml"
+    path.write_text(store.dump(row | changes))
+    return path
 
 
 @dataclass(frozen=True)

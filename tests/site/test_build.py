@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from html import escape
@@ -17,12 +18,12 @@ import pytest
 from kb_tools.adding import fields_of
 from kb_tools.errors import KbError
 from kb_tools.records.fields import PAPER_KINDS
+from kb_tools.services import arxiv
+from kb_tools.services.references import Reference
+from kb_tools.services.transport import Reply, Transport
 from kb_tools.site import generator
 from kb_tools.site.build import Builder, build
 from kb_tools.site.writing import read_tree
-from kb_tools.sources import arxiv
-from kb_tools.sources.references import Reference
-from kb_tools.sources.transport import Reply, Transport
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "kb_tools" / "fixtures"
@@ -227,6 +228,45 @@ def test_stale_evidence_says_so(tmp_path: Path, write: Callable) -> None:
     text = Page((report.site / "papers" / "ring" / "index.html").read_text("utf-8")).text
     assert "stale: the code changed since" in text
     assert "proven" not in text
+
+
+def tables(html: str, label: str) -> list[list[str]]:
+    """The cells, row by row, of the table under this label."""
+    region = html[html.index(f'aria-label="{label}"') :]
+    rows = re.findall(r"<tr>(.*?)</tr>", region[: region.index("</table>")], re.DOTALL)
+    return [[Page(cell).text for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
+
+
+def test_planted_bugs_are_shown_in_groups_each_with_its_total_and_with_no_other(small: Any) -> None:
+    html = small.html("verification")
+    ring = ["21", "1", "19", "1", "95.0 %", "1 of 1"]
+    methods = tables(html, "Planted bugs: Methods")
+    assert methods[1] == ["RING", *ring, "2026-11-25"]
+    assert methods[2][1:] == [*ring, "2026-11-25"], "two records of one method"
+    assert methods[3:] == [["All", "42", "2", "38", "2", "95.0 %", "2 of 2", ""]]
+    assert tables(html, "Planted bugs: What no paper owns")[1:] == [
+        ["common.even", "10", "0", "10", "0", "100.0 %", "0 of 0", "2026-11-25"],
+        ["common.odd_one", "11", "1", "8", "2", "80.0 %", "0 of 0", "2026-11-25 older than the code"],
+        ["All", "21", "1", "18", "2", "90.0 %", "0 of 0", ""],
+    ]
+    assert html.count("Planted bugs: ") == 2, "nothing verifies here"
+    assert "19 of 20" in tables(html, "Methods")[1]
+    assert "f: a -> b" in Page(html).text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["module: other", "module: [", "killed: many", "pitfalls: [a]", "equivalents: [{mutant: m}]", "survivors: null"],
+)
+def test_what_was_counted_and_cannot_be_used_is_left_out_and_reported(
+    tmp_path: Path, write: Callable, text: str
+) -> None:
+    collection = write()
+    path = tmp_path / "implementations" / "evidence" / "common.even.bugs.yaml"
+    path.write_text(f"{path.read_text()}{text}\n")
+    report = build(collection, tmp_path / "build", strict=False)
+    assert "common.even.bugs.yaml" in "".join(report.problems)
+    assert "common.even" not in (report.site / "verification" / "index.html").read_text("utf-8")
 
 
 def test_a_folder_without_templates_is_refused(tmp_path: Path, write: Callable, a_record: Callable) -> None:

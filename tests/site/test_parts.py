@@ -10,11 +10,11 @@ import pytest
 
 from kb_tools.records.store import Collection
 from kb_tools.site.generator import for_browsers
+from kb_tools.site.listing import MethodSource
 from kb_tools.site.markup import page, prose, safe_url, text
 from kb_tools.site.maths import ELEMENTS, MathError, alphabet, mathml
 from kb_tools.site.pages import natural
 from kb_tools.site.proofs import figure, read_proofs
-from kb_tools.site.source import MethodSource
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from implementations.lab import data
-from implementations.lab.data import DataError, load
+from implementations.lab.data import DataError, files, load
 
 EMBEDDED = {"digits": (1, 8, 8), "swiss-roll": (2,), "moons": (2,), "mixture": (2,), "heartbeat": (20,)}
 
@@ -119,10 +119,10 @@ def mnist(tmp_path, monkeypatch):
     arrays[3] %= 10
     folder = tmp_path / "data" / "mnist"
     folder.mkdir(parents=True)
-    for name, array in zip(data._IDX, arrays, strict=True):
+    for name, array in zip(files._IDX, arrays, strict=True):
         (folder / name).write_bytes(idx(array))
-    digests = tuple(hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in data._IDX)
-    monkeypatch.setitem(data._SHA256, "mnist", digests)
+    digests = tuple(hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files._IDX)
+    monkeypatch.setitem(files._SHA256, "mnist", digests)
     monkeypatch.delenv("KB_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return folder, arrays
@@ -144,7 +144,7 @@ def test_mnist_from_kb_data(mnist, monkeypatch):
 def test_missing_and_damaged_files_are_named(mnist, monkeypatch, tmp_path):
     folder, _ = mnist
     monkeypatch.setenv("KB_DATA", str(folder.parent))
-    file = folder / data._IDX[2]
+    file = folder / files._IDX[2]
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
     with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte\.gz is damaged: its sha256 is"):
@@ -179,7 +179,7 @@ def server(tmp_path):
 def test_mnist_is_downloaded_once_from_the_first_mirror_that_has_it(mnist, server, monkeypatch):
     _, arrays = mnist
     url, asked = server
-    monkeypatch.setitem(data.MIRRORS, "mnist", (url + "gone/", url + "mnist/"))
+    monkeypatch.setitem(files.MIRRORS, "mnist", (url + "gone/", url + "mnist/"))
     check(load("mnist"), arrays)
     first = len(asked)
     check(load("mnist"), arrays)
@@ -189,8 +189,8 @@ def test_mnist_is_downloaded_once_from_the_first_mirror_that_has_it(mnist, serve
 def test_a_download_that_fails_names_kb_data_and_leaves_nothing(mnist, server, monkeypatch, tmp_path):
     folder, _ = mnist
     url, _ = server
-    monkeypatch.setitem(data.MIRRORS, "mnist", ("http://127.0.0.1:9/", url + "mnist/"))  # nobody listens at port 9
-    (folder / data._IDX[0]).write_bytes(b"something else")
+    monkeypatch.setitem(files.MIRRORS, "mnist", ("http://127.0.0.1:9/", url + "mnist/"))  # nobody listens at port 9
+    (folder / files._IDX[0]).write_bytes(b"something else")
     with pytest.raises(DataError) as caught:
         load("mnist")
     message = str(caught.value)
@@ -209,21 +209,21 @@ def cifar(n: int, seed: int) -> tuple[bytes, np.ndarray]:
 def test_cifar10_in_the_binary_format(packed, tmp_path, monkeypatch):
     folder = tmp_path / "cifar10"
     folder.mkdir()
-    files = {name: cifar(2, k) for k, name in enumerate([*data._CIFAR_TRAIN, data._CIFAR_TEST])}
+    members = {name: cifar(2, k) for k, name in enumerate([*files._CIFAR_TRAIN, files._CIFAR_TEST])}
     if packed:
-        with tarfile.open(folder / data._CIFAR_TAR, "w:gz") as tar:
-            for name, (raw, _) in files.items():
+        with tarfile.open(folder / files._CIFAR_TAR, "w:gz") as tar:
+            for name, (raw, _) in members.items():
                 member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
                 member.size = len(raw)
                 tar.addfile(member, io.BytesIO(raw))
-        digest = hashlib.md5((folder / data._CIFAR_TAR).read_bytes()).hexdigest()
-        monkeypatch.setattr(data, "_CIFAR_TAR_MD5", digest)
+        digest = hashlib.md5((folder / files._CIFAR_TAR).read_bytes()).hexdigest()
+        monkeypatch.setattr(files, "_CIFAR_TAR_MD5", digest)
     else:
-        for name, (raw, _) in files.items():
+        for name, (raw, _) in members.items():
             (folder / name).write_bytes(raw)
     monkeypatch.setenv("KB_DATA", str(tmp_path))
     d = load("cifar10")
-    rows = np.concatenate([rows for _, rows in files.values()])
+    rows = np.concatenate([rows for _, rows in members.values()])
     assert d.x.shape == (10, 3, 32, 32) and d.x_test.shape == (2, 3, 32, 32)
     assert torch.cat([d.y, d.y_test]).tolist() == rows[:, 0].tolist()
     # the byte of channel c, row i, column j is number 1 + 1024 c + 32 i + j
@@ -233,7 +233,7 @@ def test_cifar10_in_the_binary_format(packed, tmp_path, monkeypatch):
 def test_cifar10_of_another_format_is_refused(tmp_path, monkeypatch):
     folder = tmp_path / "cifar10"
     folder.mkdir()
-    for name in [*data._CIFAR_TRAIN, data._CIFAR_TEST]:
+    for name in [*files._CIFAR_TRAIN, files._CIFAR_TEST]:
         (folder / name).write_bytes(b"\xff" * 3073)
     monkeypatch.setenv("KB_DATA", str(tmp_path))
     with pytest.raises(DataError, match=r"data_batch_1\.bin of cifar10 is not in the binary format"):

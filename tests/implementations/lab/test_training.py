@@ -15,7 +15,8 @@ from torch import nn
 from implementations.common.noise import Noise
 from implementations.lab import checkpoint
 from implementations.lab.data import Dataset
-from implementations.lab.training import _Order, train
+from implementations.lab.training import train
+from implementations.lab.training.batches import Order
 
 
 def numbers(n: int = 10) -> Dataset:
@@ -86,7 +87,7 @@ def test_finds_the_mean():
 
 @pytest.mark.parametrize("batch_size", [3, 4, 25])
 def test_every_epoch_meets_each_example_once(batch_size):
-    order = _Order(10, batch_size, seed=0, device=torch.device("cpu"))
+    order = Order(10, batch_size, seed=0, device=torch.device("cpu"))
     stream = torch.cat([order(k) for k in range(20)])[:60].reshape(-1, 10)
     assert torch.equal(stream.sort(1).values, torch.arange(10).expand(len(stream), 10))
     assert len({tuple(epoch.tolist()) for epoch in stream}) == len(stream)

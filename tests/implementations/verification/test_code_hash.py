@@ -151,7 +151,9 @@ def test_a_missing_module_is_named(root):
 
 
 def test_reading_evidence_imports_no_torch():
-    code = "import sys, implementations.verification.evidence; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    code = (
+        "import sys, implementations.verification.evidence.store; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
 

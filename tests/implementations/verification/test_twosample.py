@@ -42,6 +42,40 @@ def test_the_p_value_is_the_share_of_labellings_as_extreme():
     assert abs(p - 0.1) < 4 * (0.1 * 0.9 / 9999) ** 0.5
 
 
+def labellings(x: np.ndarray, y: np.ndarray) -> float:
+    """Share of all labellings at least as far apart as x and y, by scipy's distance; equal ones but for rounding."""
+    values, far = np.concatenate([x, y]), []
+    for chosen in itertools.combinations(range(len(values)), len(x)):
+        mask = np.isin(np.arange(len(values)), chosen)
+        far.append(energy_distance(values[mask], values[~mask]) ** 2)
+    return float(np.mean(np.array(far) >= energy_distance(x, y) ** 2 - 1e-9 * np.ptp(values)))
+
+
+@pytest.mark.parametrize(("n", "m", "scale"), [(2, 5, 1.0), (3, 3, 1.0), (3, 3, 1e6), (3, 3, 1e-6), (5, 2, 1e3)])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_p_value_is_the_share_whatever_the_sizes_and_the_unit(n, m, scale, seed):
+    """With three and three every labelling has a mirror image, equally far apart but for the last bits."""
+    x, y = scale * normal(seed, n, 1), scale * normal(50 + seed, m, 1)
+    exact = labellings(x[:, 0].numpy(), y[:, 0].numpy())
+    p = energy_test(x, y, seed, permutations=4999)
+    assert abs(p - exact) < 4 * (exact * (1 - exact) / 4999) ** 0.5 + 1e-3
+
+
+def test_a_permutation_as_far_apart_as_the_truth_counts_against_it_and_so_does_the_truth():
+    """One row against one: each of the two labellings is as far apart as the other."""
+    x, y = torch.zeros(1, 1), torch.ones(1, 1)
+    assert energy_test(x, y, 0, permutations=9) == 1.0
+
+
+def test_labellings_come_from_the_seed_and_from_nothing_else():
+    x, y = normal(1, 20), normal(2, 20)
+    before = torch.random.get_rng_state()
+    p = [energy_test(x, y, seed) for seed in range(8)]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert [energy_test(x, y, seed) for seed in range(8)] == p
+    assert len(set(p)) > 1
+
+
 def test_equal_samples_have_p_1_and_far_ones_the_least_possible():
     x = normal(3)
     assert energy_test(x, x.clone(), 0) == 1.0
@@ -74,6 +108,40 @@ def test_features_are_what_is_compared():
     x, y = normal(4), normal(5) + torch.tensor([0.0, 0.0, 9.0])
     assert energy_test(x, y, 0) == 1 / 200
     assert energy_test(x, y, 0, features=lambda rows: rows[:, :2]) > 0.05
+    assert energy_test(x + 5, -x - 5, 0) == 1 / 200
+    assert energy_test(x + 5, -x - 5, 0, features=torch.abs) == 1.0
+
+
+def test_a_test_rejects_at_its_level_and_below_it():
+    """Each run has the p-value 0.01 times its number, and gets the data drawn for it."""
+    seen = []
+
+    def test(x, y, seed):
+        seen.append((x.item(), y.item(), seed))
+        return round(0.01 * seed, 2)
+
+    rate = twosample.rejections(test, lambda run: (torch.tensor(run), torch.tensor(-run)), 11)
+    assert seen == [(run, -run, run) for run in range(11)]
+    assert (rate.rejected, rate.runs, rate.rate) == (6, 11, 6 / 11), "0, 0.01, ..., 0.05"
+    assert (rate.low, rate.high) == twosample.wilson(6, 11)
+    assert twosample.rejections(test, lambda run: (torch.tensor(run), torch.tensor(run)), 11, 0.02).rejected == 3
+
+
+def test_false_alarms_take_two_hundred_runs_and_power_fifty_at_five_percent():
+    draw = torch.tensor
+
+    def test(x, y, seed):
+        """Just significant for the pair that is to be drawn for a run."""
+        return 0.05 if (x.item(), y.item()) == (seed, -seed) else 1.0
+
+    alarms = false_alarms(test, lambda run: (draw(run), -draw(run)))
+    caught = power(test, draw, lambda run: -draw(run))
+    assert [(rate.rejected, rate.runs) for rate in (alarms, caught)] == [(200, 200), (50, 50)]
+    for rate in (
+        false_alarms(lambda x, y, seed: 0.06, lambda run: (0, 0), 3),
+        power(lambda x, y, seed: 0.06, draw, draw, 3),
+    ):
+        assert (rate.rejected, rate.runs) == (0, 3)
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 20), (3, 40), (10, 200), (40, 40)])
@@ -82,9 +150,17 @@ def test_wilsons_interval_equals_scipys(k, n):
     assert twosample.wilson(k, n) == pytest.approx((low, high), abs=1e-6)
 
 
-def test_no_runs_have_no_rate():
-    with pytest.raises(ValueError, match="3 of 2"):
-        twosample.wilson(3, 2)
+@pytest.mark.parametrize(("k", "n"), [(3, 2), (-1, 5), (0, 0)])
+def test_no_runs_have_no_rate(k, n):
+    with pytest.raises(ValueError, match=f"{k} of {n}"):
+        twosample.wilson(k, n)
+
+
+def test_an_interval_for_a_probability_ends_at_0_and_at_1_exactly():
+    """The formula misses them by the last bits for some numbers of runs, 7 and 20 the first."""
+    for n in range(1, 60):
+        assert twosample.wilson(0, n)[0] >= 0
+        assert twosample.wilson(n, n)[1] <= 1
 
 
 def test_planted_samplers_differ_from_the_right_one_as_named():

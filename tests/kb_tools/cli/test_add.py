@@ -12,7 +12,7 @@ from datetime import date
 import pytest
 
 from kb_tools.records.fields import RECORD_FIELDS
-from kb_tools.sources import transport
+from kb_tools.services import transport
 
 
 @pytest.fixture

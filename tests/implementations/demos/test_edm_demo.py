@@ -1,0 +1,153 @@
+"""What EDM's demo measures with, against exact transport and DDIM; its network and its controls, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from implementations import ddim, ddpm, edm
+from implementations.common.noise import Noise
+from implementations.common.rows import per_row
+from implementations.demos import edm as demo
+from implementations.lab.data import load
+from implementations.unet import UNet
+from implementations.verification.oracles import eight_gaussians, line, two_modes
+from implementations.verification.sample_measures import memorisation
+from tests.implementations.toys import F64, lively, transport
+
+LEVELS = torch.logspace(-3, 2, 60, dtype=F64)
+
+
+def normal(*shape):
+    return Noise(0)(torch.empty(*shape, dtype=F64))
+
+
+class Lively(nn.Module):
+    def forward(self, x, c):
+        return lively(x, 14 * c)
+
+
+# solvers
+
+
+def test_end_of_flow_extrapolates_a_method_of_order_two():
+    """With slope sigma^2 Heun's method is the trapezoidal rule, whose error is h^2 / 6 exactly: nothing is left."""
+    z = normal(3, 1)
+    end = demo.end_of_flow(
+        lambda x, sigma: x - sigma[:, None] ** 3, z, lambda n: torch.linspace(2, 1, n + 1, dtype=F64)
+    )
+    torch.testing.assert_close(end, 2 * z - 7 / 3, rtol=0, atol=1e-12)
+
+
+def test_end_of_flow_is_exact_transport():
+    """To a twentieth of the least error that is measured against it."""
+    law, z = demo.standardised(line()), torch.linspace(-2, 2, 9, dtype=F64)[:, None]
+    exact = transport(law, 80 * z, 80.0, 0.0)
+    gap = (demo.end_of_flow(law.denoiser(), z, edm.schedule) - exact).abs().mean()
+    measured = (edm.sample(law.denoiser(), z, edm.schedule(40)) - exact).abs().mean()
+    assert float(gap) < float(measured) / 20
+
+
+@pytest.mark.parametrize(("spacing", "power"), [("linear", 1), ("quadratic", 2)])
+@pytest.mark.parametrize("steps", [1, 20, 35, 79])
+def test_euler_on_the_levels_of_a_chain_is_ddim(spacing, power, steps):
+    """Twenty quadratic timesteps hold 2.5, which only double precision rounds as DDIM's do."""
+    process = ddpm.linear_schedule()
+    tau = ddim.timesteps(1000, steps, spacing)
+    sigmas = demo.ddim_levels(steps, power)
+    assert torch.equal(sigmas, demo.ddim_levels(steps)) == (power == 1 or steps == 1)  # even timesteps are the default
+    level = {float(sigma): t for sigma, t in zip(sigmas, tau.flip(0).tolist(), strict=False)}
+
+    def eps(x, t):
+        return torch.sin(1.3 * x + 0.01 * per_row(t, x)) + 0.2 * x
+
+    def D(x, sigma):
+        t = torch.tensor([level[float(v)] for v in sigma])
+        return x - per_row(sigma, x) * eps(x / per_row((1 + sigma**2).sqrt(), x), t)
+
+    x_T = normal(4, 2)
+    theirs = ddim.sample(eps, process, x_T, tau)
+    high = sigmas[0]
+    ours = edm.sample(D, x_T * (1 + high**2).sqrt() / high, sigmas, solver="euler")
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("way", demo.WAYS)
+def test_every_way_spends_what_it_is_given(way):
+    asked = []
+    sigmas, solver = demo.WAYS[way](35)
+    edm.sample(lambda x, sigma: asked.append(1) or x, torch.zeros(1, 1), sigmas, solver=solver)
+    assert len(asked) == 35 if way != "DDIM, quadratic" else 30 < len(asked) <= 35  # where steps merge
+
+
+@pytest.mark.parametrize("law", [line(), two_modes(), eight_gaussians()])
+def test_standardised_mixtures_keep_their_shape(law):
+    found = demo.standardised(law)
+    torch.testing.assert_close(found.mean, torch.zeros_like(law.mean), rtol=0, atol=1e-12)
+    ratio = 0.25 / law.cov.diagonal().mean()
+    torch.testing.assert_close(found.cov, ratio * law.cov, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(found.covs, ratio * law.covs, rtol=1e-10, atol=1e-12)
+    assert torch.equal(found.weights, law.weights)
+    torch.testing.assert_close(demo.standardised(law, 2.0).cov, 16 * found.cov, rtol=1e-10, atol=1e-12)
+
+
+# the network, and what it is wrapped in
+
+
+def small():
+    return demo.Network(1, width=8, head=8, groups=4, multipliers=(1,), attention=())
+
+
+def test_network_gets_c_noise_as_a_thousand_steps():
+    torch.manual_seed(0)
+    network = small()
+    for p in network.parameters():  # a new network's last layers are zero, and it does not see its condition
+        nn.init.normal_(p, std=0.3)
+    x, c = torch.randn(2, 1, 4, 4), torch.tensor([-1.5, 0.3])
+    expected = UNet.forward(network, x, torch.tensor([-1500.0, 300.0]))
+    torch.testing.assert_close(network(x, c), expected, rtol=0, atol=1e-6)
+    near = UNet.forward(network, x, torch.tensor([-1499.0, 300.0]))[0]
+    assert (near - expected[0]).abs().max() > 1e-2  # what is compared depends on c_noise
+
+
+def test_departure_from_one_of_the_three_scalings():
+    """By hand.  Of noise prediction: the input's variance is (y^2 + sigma^2) / (1 + sigma^2), the target's 1."""
+    low, high = 0.002**2, 80.0**2
+    ours, noise_predicting, unscaled = (
+        demo.departure_from_one(kind(nn.Identity())) for kind in (edm.Denoiser, demo.NoisePredicting, demo.Unscaled)
+    )
+    assert ours < 1e-12
+    assert noise_predicting == pytest.approx(1 - (0.25 + low) / (1 + low), rel=1e-9)
+    assert unscaled == pytest.approx(high - 0.75, rel=1e-9)
+
+
+def test_controls_see_the_noise_level_as_the_denoiser_does():
+    c_noise = edm.Denoiser(Lively()).scalings(LEVELS)[3]
+    for control in (demo.Unscaled, demo.NoisePredicting):
+        assert torch.equal(control(Lively()).scalings(LEVELS)[3], c_noise)
+    x = normal(60, 1)
+    assert torch.equal(demo.Unscaled(Lively())(x, LEVELS), Lively()(x, c_noise))
+    eps = Lively()(x / (1 + LEVELS[:, None] ** 2).sqrt(), c_noise)
+    torch.testing.assert_close(demo.NoisePredicting(Lively())(x, LEVELS), x - LEVELS[:, None] * eps)
+
+
+def test_loss_by_level_of_an_untrained_network_is_one():
+    """Of 3200 normal numbers: a mean of squares has the standard error sqrt(2 / 3200)."""
+    y = 0.6 * normal(200, 1, 4, 4).float()
+    levels = torch.tensor([0.01, 0.5, 20.0], dtype=F64)
+    denoiser = edm.Denoiser(small(), 0.6)
+    found, again, other = (demo.loss_by_level(denoiser, y, levels, 0.6, seed=s) for s in (1, 1, 2))
+    assert found == pytest.approx([1.0] * 3, abs=5 * math.sqrt(2 / 3200))
+    assert found == again and not set(found) & set(other)
+    told = []
+    demo.loss_by_level(lambda x, sigma: told.append(sigma) or x, y, levels, 0.6, seed=1)
+    torch.testing.assert_close(torch.stack(told), levels[:, None].expand(3, 200).float())
+
+
+@pytest.mark.slow
+def test_samples_copy_nothing():
+    digits = load("digits")
+    assert memorisation(demo.drawn(demo.DEMO.run()), digits.x, digits.x_test).copies < 0.05

@@ -2,12 +2,13 @@
 
 For each: a copy of the working tree in a folder with a space and an accent in its name, an environment made by the
 Makefile from constraints.txt, `kb check` and `kb build` under LC_ALL=C, and the fast tests.  All of it lies under
-build/pythons/<version>/; an environment is kept until pyproject.toml or constraints.txt changes.
+build/pythons/<version>/; an environment is kept until what pyproject.toml asks for, or constraints.txt, changes.
 
 Standard library only: it runs before anything is installed.
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -17,18 +18,24 @@ import time
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TREE = "l'été à"
 KEPT = {".venv", "build", ".kb", "diffusion_kb.egg-info"}  # of a copy: what is made there, and of no other use
-MADE_FROM = ("pyproject.toml", "constraints.txt")
 
 Version = tuple[int, int, int]
 
 
-def promise(root: Path = ROOT) -> str:
-    """`requires-python` of the project at `root`."""
-    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+def project(root: Path = ROOT) -> dict[str, Any]:
+    """What pyproject.toml says of the project at `root`, and not of its tools."""
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def made_from(root: Path) -> str:
+    """A digest of all that an environment of the project at `root` is made from."""
+    pins = (root / "constraints.txt").read_text(encoding="utf-8")
+    return hashlib.sha256(json.dumps([project(root), pins]).encode()).hexdigest()
 
 
 def promised(version: Version, specifier: str) -> bool:
@@ -163,7 +170,7 @@ class Proof:
     def prove(self) -> None:
         """Everything, from the copy to the tests.  Failure names the first step that failed."""
         copied(ROOT, self.tree)
-        made = hashlib.sha256(b"\0".join((self.tree / file).read_bytes() for file in MADE_FROM)).hexdigest()
+        made = made_from(self.tree)
         stamp = self.tree / ".venv" / "made-from"
         if not stamp.is_file() or stamp.read_text() != made:
             shutil.rmtree(self.tree / ".venv", ignore_errors=True)
@@ -218,7 +225,7 @@ def main(pythons: Mapping[Version, Path], specifier: str, folder: Path) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--fits"]:
-        sys.exit(not promised(sys.version_info[:3], promise()))
+        sys.exit(not promised(sys.version_info[:3], project()["requires-python"]))
     versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     here = found(Path("/usr/bin"), versions, os.environ.get("PATH", ""))
-    sys.exit(main(here, promise(), ROOT / "build" / "pythons"))
+    sys.exit(main(here, project()["requires-python"], ROOT / "build" / "pythons"))

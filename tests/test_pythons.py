@@ -5,12 +5,41 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
-from tests import pythons
-from tests.pythons import Failure, Proof, copied, found, main
+# By its path: a package of the environment calls itself `tests` too.
+SCRIPT = spec_from_file_location("pythons", Path(__file__).with_name("pythons.py"))
+assert SCRIPT and SCRIPT.loader
+pythons = module_from_spec(SCRIPT)
+SCRIPT.loader.exec_module(pythons)
+Failure, Proof = pythons.Failure, pythons.Proof
+
+
+@pytest.mark.parametrize("version", ["3.10.13", "3.11.0", "3.11.20", "3.14.0", "3.14.1", "3.14.2", "3.15.0"])
+def test_the_promise_is_read_as_pip_reads_it(version):
+    promise = pythons.project()["requires-python"]
+    assert pythons.promised(tuple(map(int, version.split("."))), promise) is SpecifierSet(promise).contains(version)
+
+
+def test_a_promise_that_is_not_understood_is_refused():
+    with pytest.raises(ValueError, match=r"'~=3\.11'"):
+        pythons.promised((3, 11, 0), ">=3.11, ~=3.11")
+
+
+def test_an_environment_is_made_anew_for_other_pins_or_needs_and_not_for_other_tools(tmp_path):
+    (tmp_path / "constraints.txt").write_text("a==1\n")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n[tool.ruff]\nline-length = 1\n')
+    first = pythons.made_from(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n[tool.ruff]\nline-length = 2\n')
+    assert pythons.made_from(tmp_path) == first
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "y"\n[tool.ruff]\nline-length = 2\n')
+    second = pythons.made_from(tmp_path)
+    (tmp_path / "constraints.txt").write_text("a==2\n")
+    assert len({first, second, pythons.made_from(tmp_path)}) == 3
 
 
 def python(folder: Path, told: str, name: str = "python3") -> Path:
@@ -38,9 +67,9 @@ def test_every_version_is_found_once_and_the_system_s_own_always(tmp_path):
     (shims / "python3.12").write_text("not to be executed")
     oldest, newest = python(more, "True 3 12 9", "python3.12"), python(more, "True 3 12 10", "python3.10")
     path = os.pathsep.join(map(str, (shims, "", tmp_path / "missing", system, more)))
-    assert found(system, managed, path) == {(3, 11, 2): own, (3, 11, 7): patched, (3, 12, 10): newest}
+    assert pythons.found(system, managed, path) == {(3, 11, 2): own, (3, 11, 7): patched, (3, 12, 10): newest}
     newest.unlink()
-    assert found(system, tmp_path / "missing", path) == {(3, 11, 2): own, (3, 12, 9): oldest}
+    assert pythons.found(system, tmp_path / "missing", path) == {(3, 11, 2): own, (3, 12, 9): oldest}
 
 
 @pytest.fixture
@@ -67,14 +96,14 @@ def test_a_copy_is_what_git_would_take_and_only_what_differs_is_written(source):
     def files():
         return {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
 
-    copied(source, target)
+    pythons.copied(source, target)
     assert files() == {".gitignore", "a folder/é.txt", "new"}
     (target / ".venv").mkdir()
     (target / ".venv" / "kept").write_text("")
     (target / "a folder" / "left over").write_text("")
     os.utime(target / "new", (1, 1))
     (source / "a folder" / "é.txt").write_text("changed")
-    copied(source, target)
+    pythons.copied(source, target)
     assert files() == {".gitignore", "a folder/é.txt", "new", ".venv/kept"}
     assert (target / "a folder" / "é.txt").read_text() == "changed"
     assert (target / "new").stat().st_mtime == 1
@@ -151,7 +180,7 @@ def test_one_that_fails_makes_the_whole_fail_and_each_has_its_line(tmp_path, mon
             raise Failure("tests: exit code 1")
 
     monkeypatch.setattr(pythons.Proof, "prove", prove)
-    assert main(PYTHONS, ">=3.11,<3.15", tmp_path) == code
+    assert pythons.main(PYTHONS, ">=3.11,<3.15", tmp_path) == code
     lines = capsys.readouterr().out.splitlines()[-3:]
     assert [line.split()[0] for line in lines] == ["3.11.0", "3.12.0", "3.15.0"]
     assert "not asked for" in lines[2]
@@ -164,5 +193,5 @@ def test_one_that_fails_makes_the_whole_fail_and_each_has_its_line(tmp_path, mon
 
 
 def test_nothing_to_prove_is_no_proof(tmp_path):
-    assert main({}, ">=3.11,<3.15", tmp_path) == 1
-    assert main({(3, 15, 0): Path("c")}, ">=3.11,<3.15", tmp_path) == 1
+    assert pythons.main({}, ">=3.11,<3.15", tmp_path) == 1
+    assert pythons.main({(3, 15, 0): Path("c")}, ">=3.11,<3.15", tmp_path) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 
@@ -251,7 +252,7 @@ def test_an_implementation_that_is_not_there(make, record):
             "implementation: there is no implementations/nothing.py",
         )
     ]
-    assert "`kb new-method a` writes one" in check(make(record("a", implementation="nothing")))[0].fix
+    assert "`kb new-method a` writes one" in str(check(make(record("a", implementation="nothing")))[0].fix)
 
 
 def test_a_method_without_a_record(methods):
@@ -363,7 +364,7 @@ def test_a_claim_that_does_not_stand_is_named_with_seed_and_remedy(measured, cha
     put_evidence(measured, "first", claims=[claim(**changes)])
     [weak] = check(measured)
     assert (weak.code, weak.message) == ("claim", words)
-    assert weak.fix.startswith("another bound, more samples") and weak.fix.endswith("--record`")
+    assert re.fullmatch(r"another bound, more samples.*--record`", str(weak.fix))
 
 
 @pytest.mark.parametrize(
@@ -393,7 +394,7 @@ def test_planted_bugs_that_are_old_or_not_seen_are_reported(measured, changes, w
     put_bugs(measured, "first", **changes)
     [found] = check(measured)
     assert (found.code, words in found.message) == ("bugs", True)
-    assert "make mutants METHODS=first" in found.fix
+    assert "make mutants METHODS=first" in str(found.fix)
 
 
 @pytest.mark.parametrize(
@@ -458,7 +459,7 @@ def test_a_method_without_its_demo_or_its_tests(measured, lost):
     (measured.root / lost).unlink()
     found = [p for p in check(measured) if p.code in ("demo", "tests")]
     assert [p.message for p in found] == [f"first has no {lost}"]
-    assert "`kb new-method first`" in found[0].fix
+    assert "`kb new-method first`" in str(found[0].fix)
 
 
 def test_what_is_still_to_be_written_comes_before_what_measures_it(measured):

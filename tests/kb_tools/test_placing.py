@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass, field
 from itertools import combinations
-from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +13,26 @@ from kb_tools.graph import Edge
 from kb_tools.placing import plan
 
 
+@dataclass(frozen=True)
+class Node:
+    """What the graph asks of a record."""
+
+    id: str
+    year: int | None
+    topics: list[str]
+    worth_reading: int | None
+    kind: str = "paper"
+    status: str = "unread"
+    title: str = ""
+    builds_on: list[str] = field(default_factory=list)
+    cites: list[str] = field(default_factory=list)
+    about: list[str] = field(default_factory=list)
+
+
 def nodes_of(years, topics=("a", "b", "c"), seed=0):
     rng = random.Random(seed)
     return {
-        f"p{n}": SimpleNamespace(
-            id=f"p{n}", year=year, topics=[rng.choice(topics)], worth_reading=rng.choice([None, 1, 2, 3]), builds_on=[]
-        )
+        f"p{n}": Node(f"p{n}", year, topics=[rng.choice(topics)], worth_reading=rng.choice([None, 1, 2, 3]))
         for n, year in enumerate(years)
     }
 
@@ -75,7 +89,7 @@ def test_a_neighbour_pulls_a_node_to_its_row():
 def test_three_hundred_papers_have_a_picture_of_bounded_size():
     rng = random.Random(7)
     nodes = nodes_of([rng.randint(2015, 2026) for _ in range(300)], topics=[f"t{n}" for n in range(15)], seed=7)
-    idents = sorted(nodes, key=lambda i: nodes[i].year)
+    idents = sorted(nodes, key=lambda i: nodes[i].year or 0)
     links = [Edge(idents[n], idents[rng.randrange(n)], "builds_on") for n in range(1, 300)]
     chart = plan(nodes, links, dict.fromkeys(nodes, "a name of size"), [f"t{n}" for n in range(15)])
     assert not [pair for pair in combinations(chart.places.values(), 2) if overlaps(*pair)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -34,19 +35,20 @@ ITEM_BY_ID = {item["id"]: item for item in WORKS}
 TOPIC_OF_PLACEHOLDER = {"more-control": "control-and-editing"}
 
 
-def read_records() -> dict[str, dict]:
+def read_records() -> dict[str, dict[str, Any]]:
     """Every record of the collection by id; the file's name is the id."""
     paths = [path for path in sorted(PAPERS.glob("*.yaml")) if path.name not in ("topics.yaml", "outside.yaml")]
     return {path.stem: read_file(path).require() for path in paths + sorted(PAPERS.glob("resources/*.yaml"))}
 
 
 RECORDS = read_records()
-TOPICS = read_file(PAPERS / "topics.yaml").require()
+TOPICS: dict[str, Any] = dict(read_file(PAPERS / "topics.yaml").require())
 PAPER_IDS = [name for name, record in RECORDS.items() if record["kind"] in PAPER_KINDS]
 
 
 def topic_of(item: dict) -> dict:
-    return TOPICS[TOPIC_OF_PLACEHOLDER.get(item["id"], item["id"])]
+    name: str = item["id"]
+    return TOPICS[TOPIC_OF_PLACEHOLDER.get(name, name)]
 
 
 def holder(item: dict) -> dict:
@@ -59,7 +61,8 @@ def held_links(entry: dict) -> set[str]:
     links = set(entry.get("links", {}).values())
     if entry.get("arxiv"):
         links |= {f"{scheme}://arxiv.org/abs/{entry['arxiv']}" for scheme in ("http", "https")}
-    return links | {(source.get("as_written") or {}).get("link") for source in entry.get("sources", [])} - {None}
+    written = [(source.get("as_written") or {}).get("link") for source in entry.get("sources", [])]
+    return links | {link for link in written if link}
 
 
 def seed_links(text: str) -> list[tuple[int, str]]:

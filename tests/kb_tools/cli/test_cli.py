@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
 import subprocess
 import sys
+from typing import Any
 
 import click
 import pytest
@@ -38,7 +40,7 @@ def shelf(make, record):
     )
 
 
-def data(outcome) -> object:
+def data(outcome) -> Any:
     envelope = json.loads(outcome.out)
     assert set(envelope) == {"schema_version", "data"}
     assert envelope["schema_version"] == 1
@@ -48,7 +50,7 @@ def data(outcome) -> object:
 @pytest.mark.parametrize("name", TABLE)
 def test_every_command_has_the_help_of_the_table_and_an_example(name):
     command = app.get_command(click.Context(app), name)
-    assert command.name == name
+    assert command is not None and command.name == name
     text = command.get_help(click.Context(command, info_name=f"kb {name}"))
     assert re.search(rf"Examples?:\n +kb (?:\S+ && )?.*{name}", text), text
     assert TABLE[name][1].endswith(".")
@@ -330,7 +332,7 @@ def test_a_bad_record_is_left_out_of_a_list_and_named(kb, shelf):
 def test_a_locked_collection_says_who_holds_it(kb, shelf, monkeypatch):
     from kb_tools.records import writing
 
-    monkeypatch.setattr(writing.locked.__wrapped__, "__defaults__", (0.05,))
+    monkeypatch.setattr(inspect.unwrap(writing.locked), "__defaults__", (0.05,))
     holder = subprocess.Popen(
         [
             sys.executable,
@@ -343,7 +345,7 @@ def test_a_locked_collection_says_who_holds_it(kb, shelf, monkeypatch):
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert holder.stdout.readline() == "held\n"
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
     before = (shelf.papers / "dpm.yaml").read_bytes()
     outcome = kb(shelf, "read", "dpm")
     holder.communicate("")

@@ -117,7 +117,9 @@ def at_a_terminal(root, question: str, answer: str, *arguments: str) -> tuple[in
         tries -= 1
         child.send(answer)
     child.close()
-    return child.exitstatus if child.signalstatus is None else -child.signalstatus, screen.getvalue()
+    code = child.exitstatus if child.signalstatus is None else -child.signalstatus
+    assert code is not None, "closed, but not ended"
+    return code, screen.getvalue()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from kb_tools.records.layout import dump_outside
+from kb_tools.records.reader import Value
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def shelf(make, record):
         record("c", builds_on=["b"], cites=["a", "b"], cites_source="x"),
         record("d"),
     )
-    works = [
+    works: list[Value] = [
         {"title": "Attention", "arxiv": "1706.03762", "cited_by": ["a", "b", "c"]},
         {"title": "Rare", "cited_by": ["a"]},
     ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import bibtexparser
 import pytest
+from bibtexparser.entrypoint import parse_string
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,7 +69,7 @@ def test_an_entry_is_what_a_paper_cites():
         "authors": ["Ada Lovelace", "Évariste Galois", "OpenAI", "Aaron van den Oord", "Smith, Inc."],
         "year": 2020, "arxiv": "2006.11230", "venue": "ICML 2020", "summary": "Ours.",
     }  # fmt: skip
-    library = bibtexparser.parse_string(entry(record, "lovelace2020b"))
+    library = parse_string(entry(record, "lovelace2020b"))
     assert not library.failed_blocks
     (found,) = library.entries
     assert found.key == "lovelace2020b"

@@ -240,7 +240,7 @@ def test_dumping_and_reading_gives_the_record_back(record):
     assert document.problems == []
     assert document.data == record
     assert canonical(document) == text
-    assert dump(document.data) == text
+    assert dump(document.require()) == text
 
 
 @given(st.dictionaries(slugs, st.fixed_dictionaries({"title": words, "summary": texts}), min_size=1, max_size=4))
@@ -301,7 +301,7 @@ def test_changing_one_field_changes_nothing_else(case, key, data):
     shape = RECORD_FIELDS[key]
     value = data.draw(st.one_of(st.none(), texts if key == "summary" else field_values[shape]))
     edited = set_fields(document, {key: value})
-    expected = dict(document.data)
+    expected = dict(document.require())
     expected.pop(key, None)
     if not is_absent(value) and not is_absent(normalise(value, key)):
         expected[key] = normalise(value, key)

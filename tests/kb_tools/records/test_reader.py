@@ -93,7 +93,7 @@ def test_an_alias_bomb_is_refused_before_it_grows():
     lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)]
     document = read_text(PATH, "\n".join(lines) + "\n")
     assert {"anchor", "alias"} == {problem.code for problem in document.problems}
-    assert document.data["i"] == [None] * 9
+    assert document.data is not None and document.data["i"] == [None] * 9
 
 
 def test_size_and_encoding_are_checked_on_bytes():

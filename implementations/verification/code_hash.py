@@ -2,7 +2,8 @@
 
 Only code that can run counts: of an imported module the definitions that are used, those that they use, and so on, with
 all that importing it does beyond defining things.  So the demo of one method may change without making what was
-measured on the methods that import it old; and so may comments, docstrings and blank lines.
+measured on the methods that import it old; and so may comments, docstrings and the layout of the code, for it is the
+syntax tree that is hashed, alike for every version of Python.
 Reads files, imports nothing of them, and needs the standard library alone.
 """
 
@@ -16,14 +17,18 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = "implementations"
-Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+UNSAID = frozenset({"type_comment", "type_ignores", "type_params", "kind", "ctx"})
+"""Fields of syntax trees that say nothing of what the code here does, or that only some versions of Python have."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def locate(module: str, root: Path = ROOT) -> Path | None:
     """The file of a dotted module name, or None if there is none under root."""
     base = root.joinpath(*module.split("."))
-    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+    return next(
+        (path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()),
+        None,
+    )
 
 
 def closure(path: Path, root: Path = ROOT) -> dict[str, Path]:
@@ -106,7 +111,10 @@ class _Reach:
         for module, taken in self.taken.items():
             file = self._file(module)
             assert file is not None, "only modules with a file are entered"
-            found[module] = b"\n".join(file.units[k].code for k in sorted(taken))
+            units = [file.units[k] for k in sorted(taken)]
+            # where an import stands among others, and with what others on its line, is layout
+            imported = sorted(unit.code for unit in units if unit.code.startswith(b"import "))
+            found[module] = b"\n".join(imported + [u.code for u in units if not u.code.startswith(b"import ")])
         return found
 
     def _file(self, module: str) -> _File | None:
@@ -175,25 +183,7 @@ class _Reach:
 
 @cache
 def _file(path: Path, source: str) -> _File:
-    tree = ast.parse(source, filename=str(path))
-    lines = _code_lines(source, tree)
-    units = []
-    for node in tree.body:
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-        code = b"\n".join(line.rstrip() for line in lines[first - 1 : node.end_lineno] if line.strip())
-        nodes = [] if _runs_as_command(node) else list(ast.walk(node))
-        attributes = {id(n.value): n.attr for n in nodes if isinstance(n, ast.Attribute)}
-        uses = {(n.id, attributes.get(id(n), "")) for n in nodes if isinstance(n, ast.Name)}
-        imports = {}
-        for n in nodes:
-            if isinstance(n, ast.ImportFrom) and n.module and not n.level:
-                imports |= {alias.asname or alias.name: (n.module, alias.name) for alias in n.names}
-            elif isinstance(n, ast.Import):
-                imports |= {alias.asname or alias.name: (alias.name, "") for alias in n.names}
-        inside = {name: meaning for name, meaning in imports.items() if meaning[0].split(".")[0] == PACKAGE}
-        words = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)  # what a constant is, in a string
-        if code and not words:
-            units.append(_Unit(code, _binds(node), frozenset(uses), inside))
+    units = [unit for node in ast.parse(source, filename=str(path)).body for unit in _units(node)]
     binding: dict[str, list[int]] = {}
     for k, unit in enumerate(units):
         for name in unit.binds:
@@ -202,12 +192,41 @@ def _file(path: Path, source: str) -> _File:
     return _File(units, binding, top)
 
 
+def _units(node: ast.stmt) -> Iterator[_Unit]:
+    """What a statement at the top level is to the hash: one unit, or one for each name that it imports."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        for name, (module, what) in _meanings(node).items():
+            inside = {name: (module, what)} if module.split(".")[0] == PACKAGE else {}
+            yield _Unit(
+                f"import {module} {what} as {name}".encode(),
+                frozenset([name]),
+                frozenset(),
+                inside,
+            )
+    elif not _is_words(node):
+        nodes = [] if _runs_as_command(node) else list(ast.walk(node))
+        attributes = {id(n.value): n.attr for n in nodes if isinstance(n, ast.Attribute)}
+        uses = {(n.id, attributes.get(id(n), "")) for n in nodes if isinstance(n, ast.Name)}
+        imports: dict[str, tuple[str, str]] = {}
+        for n in nodes:
+            if isinstance(n, ast.Import | ast.ImportFrom):
+                imports |= _meanings(n)
+        inside = {name: meaning for name, meaning in imports.items() if meaning[0].split(".")[0] == PACKAGE}
+        yield _Unit(canonical(node), _binds(node), frozenset(uses), inside)
+
+
+def _meanings(node: ast.Import | ast.ImportFrom) -> dict[str, tuple[str, str]]:
+    """Name -> the module that it is taken from, and its name there or nothing."""
+    if isinstance(node, ast.Import):
+        return {alias.asname or alias.name: (alias.name, "") for alias in node.names}
+    module = "." * node.level + (node.module or "")
+    return {alias.asname or alias.name: (module, alias.name) for alias in node.names}
+
+
 def _binds(node: ast.stmt) -> frozenset[str]:
     """The names that a statement only defines; none if it does anything else."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return frozenset([node.name])
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return frozenset(alias.asname or alias.name for alias in node.names)
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
     names = [n for target in targets for n in (target.elts if isinstance(target, ast.Tuple) else [target])]
     if all(isinstance(n, ast.Name) for n in names):
@@ -223,45 +242,32 @@ def hash_of(files: dict[str, Path]) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
-def essence(source: str, tree: ast.Module | None = None) -> bytes:
-    """The source without comments, docstrings, blank lines and trailing space."""
-    lines = _code_lines(source, tree or ast.parse(source))
-    return b"\n".join(line.rstrip() for line in lines if line.strip())
+def canonical(node: ast.AST) -> bytes:
+    """A syntax tree as text, without docstrings and without what Python's versions write in different ways."""
+    parts: list[str] = []
+    _write(node, parts)
+    return "".join(parts).encode("utf-8", "surrogatepass")
 
 
-def _code_lines(source: str, tree: ast.Module) -> list[bytes]:
-    """Every line of the source, with what is no code taken out."""
-    lines = source.encode().split(b"\n")
-    strings: list[tuple[tuple[int, int], tuple[int, int]]] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr | ast.Constant) and isinstance(getattr(node, "value", ""), str | bytes):
-            strings.append(_span(node))
-        elif isinstance(node, Documented):
-            _blank_docstring(node, lines)
-    for row, line in enumerate(lines):
-        column = line.find(b"#")
-        while column >= 0 and any(start <= (row, column) < end for start, end in strings):
-            column = line.find(b"#", column + 1)
-        if column >= 0:
-            lines[row] = line[:column]
-    return lines
+def _write(node: ast.AST, parts: list[str]) -> None:
+    parts.append(f"({type(node).__name__}")
+    for name in node._fields:
+        value = getattr(node, name, None)
+        nothing = value is None or value == []
+        if name in UNSAID or (nothing and not isinstance(node, ast.Constant)):
+            continue
+        parts.append(f" {name}=")
+        for item in value if isinstance(value, list) else [value]:
+            if not isinstance(item, ast.AST):
+                parts.append(f"{item!r},")
+            elif not _is_words(item):
+                _write(item, parts)
+    parts.append(")")
 
 
-def _blank_docstring(node: Documented, lines: list[bytes]) -> None:
-    """Overwrite with spaces, so that the positions of everything else stay true."""
-    if ast.get_docstring(node, clean=False) is None:
-        return
-    (top, left), (bottom, right) = _span(node.body[0])
-    for row in range(top, bottom + 1):
-        start = left if row == top else 0
-        end = right if row == bottom else len(lines[row])
-        lines[row] = lines[row][:start] + b" " * (end - start) + lines[row][end:]
-
-
-def _span(node: ast.expr | ast.stmt) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(row, column) of its start and of its end, both counted from 0, columns in bytes."""
-    assert node.end_lineno is not None and node.end_col_offset is not None, "a parsed node knows where it ends"
-    return (node.lineno - 1, node.col_offset), (node.end_lineno - 1, node.end_col_offset)
+def _is_words(node: ast.AST) -> bool:
+    """Whether a statement is a text alone: a docstring, or what a constant is, in words."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _read(path: Path) -> tuple[bytes, frozenset[str]]:
@@ -272,7 +278,7 @@ def _read(path: Path) -> tuple[bytes, frozenset[str]]:
 @cache
 def _parse(path: Path, source: str) -> tuple[bytes, frozenset[str]]:
     tree = ast.parse(source, filename=str(path))
-    return essence(source, tree), frozenset(_imports(tree))
+    return canonical(tree), frozenset(_imports(tree))
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
@@ -281,7 +287,10 @@ def _imports(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            names = [
+                node.module,
+                *(f"{node.module}.{alias.name}" for alias in node.names),
+            ]
         else:
             continue
         yield from (name for name in names if name.split(".")[0] == PACKAGE)

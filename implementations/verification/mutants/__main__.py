@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="how many at a time")
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier run found")
     parser.add_argument("--list", action="store_true", help="print the mutants and run none")
-    parser.add_argument("--record-anyway", action="store_true", help=f"record a score below {REQUIRED:.0%} too")
+    parser.add_argument("--record-anyway", action="store_true", help=f"record a score below {REQUIRED:.0%}% too")
     options = parser.parse_args(arguments)
     try:
         modules = named(options.modules) or every()

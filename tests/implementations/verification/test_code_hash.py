@@ -1,11 +1,14 @@
 """The hash moves with the code, of the module or of anything it imports, and with nothing else."""
 
+import ast
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from implementations.verification.code_hash import closure, code_hash, essence, locate
+from implementations.demos import SHARED
+from implementations.verification.code_hash import ROOT, canonical, closure, code_hash, locate
 
 FILES = {
     "__init__.py": "",
@@ -126,23 +129,64 @@ def test_the_place_of_the_checkout_does_not_matter(root, tmp_path_factory):
     assert code_hash("ddpm", root) == before
 
 
+def same(one: str, other: str) -> bool:
+    return canonical(ast.parse(one)) == canonical(ast.parse(other))
+
+
 @pytest.mark.parametrize(
-    ("source", "kept"),
+    ("one", "other"),
     [
-        ('x = "# no comment"  # comment\n', b'x = "# no comment"'),
-        ('x = f"{1} # {2:#x}"  # é # two\n', b'x = f"{1} # {2:#x}"'),
-        ('y = """a\n# inside\n"""\n', b'y = """a\n# inside\n"""'),
-        ('def f():\n    """Doc # not a comment."""\n    return "#"\n', b'def f():\n    return "#"'),
-        ('class A:\n    """Doc."""\n\n    x = 1\n    """Not a docstring of Python\'s."""\n', None),
+        ('x = "# no comment"  # comment\n', 'x = "# no comment"'),
+        ("y = f(a, b)\n", "y = f(\n    a,  # why\n    b,\n)\n"),
+        ("y = a + b\n", "y = (\n    a\n    + b\n)\n"),
+        ('z = "one two"\n', 'z = (\n    "one "\n    "two"\n)\n'),
+        ('def f():\n    """Doc # not a comment."""\n    return "#"\n', 'def f():\n    return "#"\n'),
+        ('class A:\n    """Doc."""\n\n    x = 1\n    """Of x."""\n', "class A:\n    x = 1\n"),
+        ('K = 1\n"""What K is."""\n', "K = 1\n"),
     ],
 )
-def test_only_comments_and_docstrings_go(source, kept):
-    left = essence(source)
-    if kept is not None:
-        assert left == kept
-    else:
-        assert b"Doc." not in left
-        assert b"Not a docstring" in left
+def test_comments_docstrings_and_layout_do_not_count(one, other):
+    assert same(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("x = 1\n", "x = 2\n"),
+        ("x = 1\n", "x = 1.0\n"),
+        ("x = 1\n", "x = True\n"),
+        ('x = "a"\n', 'x = b"a"\n'),
+        ("x = None\n", "x = 0\n"),
+        ("x = a - b\n", "x = b - a\n"),
+        ("x = (a,)\n", "x = (a)\n"),
+        ('f(x, "# a")\n', 'f(x, "# b")\n'),
+        ("if a:\n    b()\nc()\n", "if a:\n    b()\n    c()\n"),
+        ("def f(x, *, y=1): return x\n", "def f(x, y=1): return x\n"),
+        ('print(f"{x:.2f}")\n', 'print(f"{x:.3f}")\n'),
+        ("@once\ndef f(): pass\n", "def f(): pass\n"),
+        ("async def f(): pass\n", "def f(): pass\n"),
+        ("x[1:2]\n", "x[1]\n"),
+    ],
+)
+def test_everything_else_counts(one, other):
+    assert not same(one, other)
+
+
+def test_the_order_of_imports_and_their_lines_are_layout(root):
+    path = root / "implementations" / "ddpm.py"
+    texts = (
+        "import math\nfrom implementations.common.noise import SCALE, OTHER\n\nX = SCALE + OTHER\n",
+        "from implementations.common.noise import OTHER\nfrom implementations.common.noise import SCALE\nimport math\n"
+        "\nX = (\n    SCALE\n    + OTHER\n)\n",
+    )
+    (root / "implementations" / "common" / "noise.py").write_text("SCALE = 1\nOTHER = 5\n")
+    hashes = []
+    for text in texts:
+        path.write_text(text)
+        hashes.append(code_hash("ddpm", root))
+    assert hashes[0] == hashes[1]
+    path.write_text(texts[0].replace("OTHER\n\nX", "OTHER as SCALE2\n\nX").replace("+ OTHER", "+ SCALE2"))
+    assert code_hash("ddpm", root) != hashes[0]
 
 
 def test_a_missing_module_is_named(root):
@@ -169,3 +213,38 @@ def test_what_only_the_command_imports_does_not_count(root):
     assert with_command != before
     (root / "implementations" / "other.py").write_text("Y = 3\n")
     assert code_hash("ddpm", root) == with_command
+
+
+DEMOS = sorted(path.stem for path in (ROOT / "implementations" / "demos").glob("[a-z]*.py") if path.stem not in SHARED)
+
+
+@pytest.fixture
+def real(tmp_path):
+    """A copy of the project's own code."""
+    shutil.copytree(ROOT / "implementations", tmp_path / "implementations", ignore=shutil.ignore_patterns("evidence"))
+    return tmp_path
+
+
+def stale_after(real, file, old, new) -> set[str]:
+    """The demos whose evidence an edit of the code makes old."""
+    path = real / "implementations" / file
+    before = {demo: code_hash(f"demos.{demo}", real) for demo in DEMOS}
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    return {demo for demo in DEMOS if code_hash(f"demos.{demo}", real) != before[demo]}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stale"),
+    [
+        ("demos/ddpm.py", "bound=1.75", "bound=1.76", {"ddpm"}),
+        ("demos/ddpm.py", '"lr": 4e-3', '"lr": 5e-3', {"ddpm", "ddim"}),  # trains the network that DDIM samples
+        ("ddpm.py", "return mean, process.at(process.beta, t, x_t)", "return mean, 2 * process.at(process.beta, t, x_t)",
+         {"ddpm", "adm", "cfg"}),  # all that take DDPM's own reverse step, and no other that imports from it
+        ("ddim.py", '"""Spherical', '"""Round', set()),
+    ],
+)  # fmt: skip
+def test_of_the_projects_own_code_an_edit_makes_stale_what_reaches_it(real, file, old, new, stale):
+    assert stale_after(real, file, old, new) == stale
+    assert code_hash("ddim", real) == code_hash("ddim"), "planted bugs hang on the method, which no edit here reaches"

@@ -240,7 +240,7 @@ def stale_after(real, file, old, new) -> set[str]:
     [
         ("demos/ddpm.py", "bound=1.75", "bound=1.76", {"ddpm"}),
         ("demos/ddpm.py", '"lr": 4e-3', '"lr": 5e-3', {"ddpm", "ddim"}),  # trains the network that DDIM samples
-        ("ddpm.py", "return mean, process.at(process.beta, t, x_t)", "return mean, 2 * process.at(process.beta, t, x_t)",
+        ("ddpm.py", "mean, process.at(process.beta, t, x_t)", "mean, 2 * process.at(process.beta, t, x_t)",
          {"ddpm", "adm", "cfg"}),  # all that take DDPM's own reverse step, and no other that imports from it
         ("ddim.py", '"""Spherical', '"""Round', set()),
     ],

@@ -24,7 +24,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, Operator, String, Text, _TokenType
 
-from kb_tools.equations import equation_lines
+from kb_tools.equations import anchors
 from kb_tools.site.markup import text
 from kb_tools.site.writing import write_if_changed
 
@@ -109,7 +109,8 @@ class MethodSource:
 
     @cached_property
     def equations(self) -> dict[str, list[int]]:
-        return equation_lines(self.code)
+        found = anchors(self.code)
+        return found.equations | found.sections
 
     @cached_property
     def _tree(self) -> ast.Module:

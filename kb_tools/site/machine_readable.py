@@ -51,7 +51,9 @@ def files(k: Knowledge, address: str, pages: Iterable[str], memo: Memo) -> dict[
 
 def paper(k: Knowledge, record: Record) -> dict[str, Any]:
     """A record as papers.json has it."""
-    kept = record.model_dump(exclude_defaults=True, exclude={"sources", "equations", "abstract"})
+    kept = record.model_dump(
+        exclude_defaults=True, exclude={"sources", "equations", "algorithms", "symbols", "abstract"}
+    )
     more: dict[str, Any] = {"order": k.position[record.id], "url": f"papers/{record.id}/"}
     if k.unlocks[record.id]:
         more["unlocks"] = k.unlocks[record.id]

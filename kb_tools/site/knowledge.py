@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from kb_tools.equations import anchor_name
 from kb_tools.errors import Problem
 from kb_tools.exchange import bibtex
+from kb_tools.layers import PACKAGE
 from kb_tools.order import Step, main_goals, next_papers, reading_order
 from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.records.model import Record, Topic
+from kb_tools.site.flat import FlattenError, flatten
 from kb_tools.site.listing import MethodSource
+from kb_tools.site.markup import safe_url
 from kb_tools.site.proofs import Proofs, read_proofs
 
 
@@ -47,7 +52,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Method:
-    """A method's code and what was measured on it."""
+    """A method's code and what was measured on it.  flat: the code with what it imports in one file, or nothing."""
 
     record: Record
     source: MethodSource
@@ -57,6 +62,7 @@ class Method:
     stale: bool
     samples: list[Sample]
     fresh: list[Sample]
+    flat: str
     signature: str
     problems: tuple[str, ...]
 
@@ -87,7 +93,10 @@ class Method:
 
 @dataclass
 class Knowledge:
-    """The collection, with the relations that pages show derived from it."""
+    """The collection, with the relations that pages show derived from it.
+
+    common: what methods share, by module.  clone: the address that the code can be had from, or nothing.
+    """
 
     root: Path
     records: dict[str, Record]
@@ -96,6 +105,8 @@ class Knowledge:
     methods: dict[str, Method]
     proofs: Proofs = field(default_factory=Proofs)
     problems: list[str] = field(default_factory=list)
+    common: dict[str, MethodSource] = field(default_factory=dict)
+    clone: str = ""
 
     @cached_property
     def papers(self) -> dict[str, Record]:
@@ -231,7 +242,36 @@ def gather(
     before.clear()
     before.update({i: m for i, m in found.items() if not m.problems})
     proofs = read_proofs(collection.root, problems)
-    return Knowledge(collection.root, records, dict(collection.topics()), steps, found, proofs, problems)
+    common = _commons(collection.root, out, problems)
+    clone = _repository(collection.root, problems)
+    topics = dict(collection.topics())
+    return Knowledge(collection.root, records, topics, steps, found, proofs, problems, common, clone)
+
+
+def _commons(root: Path, out: Path, problems: list[str]) -> dict[str, MethodSource]:
+    """The files of implementations/common/ that define something."""
+    found = {}
+    for path in sorted((root / PACKAGE / "common").glob("*.py")):
+        module = f"common/{path.stem}"
+        try:
+            source = MethodSource.read(root, module, out / "cache" / "code")
+        except (OSError, SyntaxError, UnicodeDecodeError) as error:
+            problems.append(f"{PACKAGE}/{module}.py cannot be shown: {error}")
+            continue
+        if source.places:
+            found[module] = source
+    return found
+
+
+def _repository(root: Path, problems: list[str]) -> str:
+    """`Repository` among [project.urls] of the collection's pyproject.toml."""
+    path = root / "pyproject.toml"
+    try:
+        project = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {}) if path.is_file() else {}
+        return safe_url(str(project.get("urls", {}).get("Repository", ""))) or ""
+    except (OSError, ValueError, AttributeError) as error:
+        problems.append(f"{path.name} cannot be read: {error}")
+        return ""
 
 
 def _signature(folders: list[Path]) -> str:
@@ -253,17 +293,27 @@ def _method(root: Path, record: Record, module: str, out: Path, signature: str, 
         problems.append(f"{record.id}: implementations/{module}.py cannot be shown: {error}")
         return None
     for number in record.equations:
-        if number not in source.equations:
-            mine.append(f"{record.id}: no comment '# Eq. {number}' in {source.path}")
+        if number not in source.equations | source.anchors.sections:
+            mine.append(f"{record.id}: no comment '# {anchor_name('Eq.', number)}' in {source.path}")
+    for number in record.algorithms:
+        if number not in source.anchors.algorithms:
+            mine.append(f"{record.id}: no comment '# {anchor_name('Alg.', number)}' on a def of {source.path}")
     folder = root / "implementations" / "evidence"
     name = module.replace("_", "-")
     entries, code, stale = _evidence(root, name, module, mine)
     samples = [s for entry in entries for s in _samples(folder, entry, mine)]
     fresh = _fresh(out / "runs" / name, name, mine)
+    demo, flat = _demo(root, module, out, mine), _flat(root, module, mine)
     problems += mine
-    return Method(
-        record, source, _demo(root, module, out, mine), entries, code, stale, samples, fresh, signature, tuple(mine)
-    )
+    return Method(record, source, demo, entries, code, stale, samples, fresh, flat, signature, tuple(mine))
+
+
+def _flat(root: Path, module: str, problems: list[str]) -> str:
+    try:
+        return flatten(module, root)
+    except (FlattenError, OSError, SyntaxError, UnicodeDecodeError) as error:
+        problems.append(f"{module}: cannot be had in one file: {error}")
+        return ""
 
 
 def _demo(root: Path, module: str, out: Path, problems: list[str]) -> MethodSource | None:

@@ -1,6 +1,7 @@
-"""A method's file as the site shows it: highlighted lines with anchors, and the lines of each numbered equation.
+"""A file of code as the site shows it: highlighted lines with anchors, those of each equation, whole algorithms.
 
-Line numbers are never written down in a record: an equation is found by its comment (`# Eq. 12`) each time.
+Line numbers are never written down in a record: an equation is found by its comment (`# Eq. 12`) each time, and so is
+an algorithm (`# Alg. 2`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,12 +25,20 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, Operator, String, Text, _TokenType
 
-from kb_tools.equations import anchors
+from kb_tools.equations import Anchors, anchors
+from kb_tools.layers import PACKAGE
 from kb_tools.site.markup import text
+from kb_tools.site.names import Target, defined, imported, of_package, uses
 from kb_tools.site.writing import write_if_changed
 
 CONTEXT = 3
 WHOLE_FUNCTION = 14
+INDENT, DEEPEST, NARROW = 4, 5, 36  # columns of a level, the deepest with a class, what every screen has room for
+
+Address = Callable[[str, str], str | None]
+"""A dotted module and a name there ("" is the module itself) -> where the site shows it, if it does."""
+_ANCHOR = re.compile(r"\S\s+# (?:Eqs?|Algs?|section|appendix)\b.{1,16}$")  # a short comment behind code
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 # What has a colour of its own on the site, and the class it gets; everything else needs no element.
@@ -71,19 +80,53 @@ def _inert(line: str) -> str:
 
 
 @dataclass(frozen=True)
-class Excerpt:
-    """Lines first..last of a file; `marked` are those that implement the equation."""
+class Function:
+    """A function of a file, by lines: its decorators or `def`, its `def`, where its signature and it end, its words.
 
+    name: with those of the classes and functions around it.
+    """
+
+    name: str
     first: int
+    line: int
+    signature: int
     last: int
-    marked: frozenset[int]
-    inside: str
-    html: Markup
-    code: str
+    words: range
 
     @property
-    def marked_code(self) -> list[str]:
-        return [line for n, line in enumerate(self.code.split("\n"), self.first) if n in self.marked]
+    def body(self) -> int:
+        return max(self.signature, self.words.stop - 1) + 1
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A name that a file imports from the package, where it stands: line, and columns from 0.
+
+    attribute: what is taken of it, up to column `beyond`, if that is said right there.
+    """
+
+    start: int
+    end: int
+    target: Target
+    attribute: str = ""
+    beyond: int = 0
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Some lines of a file; `marked` are those that implement an equation.
+
+    inside: the function that they are of.  cut: the line of a docstring that is shown without the lines under it.
+    """
+
+    lines: tuple[int, ...]
+    marked: frozenset[int]
+    inside: str
+    cut: int = 0
+
+    @property
+    def first(self) -> int:
+        return self.lines[0]
 
 
 @dataclass(frozen=True)
@@ -107,10 +150,24 @@ class MethodSource:
     def lines(self) -> list[str]:
         return _highlighted(self.code, self.cache)
 
+    @property
+    def dotted(self) -> str:
+        """Its name where it is imported."""
+        return f"{PACKAGE}.{self.module.replace('/', '.')}"
+
     @cached_property
+    def rows(self) -> list[str]:
+        """Its lines as they are written."""
+        return self.code.split("\n")
+
+    @cached_property
+    def anchors(self) -> Anchors:
+        return anchors(self.code)
+
+    @property
     def equations(self) -> dict[str, list[int]]:
-        found = anchors(self.code)
-        return found.equations | found.sections
+        """Number -> lines of the comments that name it."""
+        return self.anchors.equations
 
     @cached_property
     def _tree(self) -> ast.Module:
@@ -121,8 +178,56 @@ class MethodSource:
         return ast.get_docstring(self._tree) or ""
 
     @cached_property
-    def _functions(self) -> list[tuple[int, int, ast.FunctionDef]]:
-        return [(*_span(node), node) for node in ast.walk(self._tree) if isinstance(node, ast.FunctionDef)]
+    def functions(self) -> list[Function]:
+        """All of them, each after those around it."""
+        return list(self._functions(self._tree, ""))
+
+    def _functions(self, within: ast.AST, name: str) -> Iterator[Function]:
+        for node in ast.iter_child_nodes(within):
+            inner = f"{name}.{node.name}".lstrip(".") if isinstance(node, _NAMED) else name
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+                start, end = _span(node.body[0])
+                words = range(start, end + 1) if ast.get_docstring(node) is not None else range(0)
+                signature = self.anchors.signatures[node.lineno]
+                yield Function(inner, first, node.lineno, signature, _span(node)[1], words)
+            if isinstance(node, ast.stmt):
+                yield from self._functions(node, inner)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The line of each name that the file defines at its top level."""
+        return defined(self._tree)
+
+    @cached_property
+    def imported(self) -> dict[str, Target]:
+        """What names mean that it imports from the package."""
+        return imported(self._tree.body)
+
+    @cached_property
+    def references(self) -> dict[int, list[Reference]]:
+        """Line -> the imported names on it."""
+        found: dict[int, list[Reference]] = {}
+        for node in self._tree.body:
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    name = alias.asname or alias.name
+                    if name in self.imported and of_package(node.module or ""):
+                        start = self._column(alias.lineno, alias.col_offset)
+                        reference = Reference(start, start + len(alias.name), self.imported[name])
+                        found.setdefault(alias.lineno, []).append(reference)
+            for use in uses(node):
+                if use.name in self.imported:
+                    line, start = use.node.lineno, self._column(use.node.lineno, use.node.col_offset)
+                    beyond = self._column(line, use.node.end_col_offset or 0) if use.attribute else 0
+                    attribute = use.attribute if use.node.end_lineno == line else ""
+                    reference = Reference(start, start + len(use.name), self.imported[use.name], attribute, beyond)
+                    found.setdefault(line, []).append(reference)
+        return {line: sorted(references, key=lambda r: r.start) for line, references in found.items()}
+
+    def _column(self, line: int, offset: int) -> int:
+        """The column of a character, from its offset in bytes."""
+        return len(self.rows[line - 1].encode()[:offset].decode())
 
     @cached_property
     def definitions(self) -> list[tuple[str, str, int, int, str]]:
@@ -140,25 +245,25 @@ class MethodSource:
         return [m.split(".")[1] for m in nodes if re.fullmatch(r"implementations\.[a-z0-9_]+", m)]
 
     def excerpts(self, number: str) -> list[Excerpt]:
-        """The places that implement an equation, nearest lines around each; one excerpt per function."""
-        if number not in self._excerpts:
-            self._excerpts[number] = self._find(number)
-        return self._excerpts[number]
+        """The places that implement an equation, or a section; one excerpt per function, with its signature."""
+        marked: dict[Function | None, set[int]] = {}
+        for line in self.equations.get(number, self.anchors.sections.get(number, [])):
+            marked.setdefault(next(iter(self._around(line)), None), set()).update(self._statement(line))
+        return [self._excerpt(function, lines) for function, lines in marked.items()]
 
-    @cached_property
-    def _excerpts(self) -> dict[str, list[Excerpt]]:
-        return {}
+    def whole(self, number: str) -> list[Excerpt]:
+        """The functions that implement an algorithm, from first to last line, but of a docstring its first line."""
+        found = []
+        for line in self.anchors.algorithms.get(number, []):
+            function = next(f for f in self.functions if f.line == line)
+            lines = [n for n in range(function.first, function.last + 1) if n not in function.words[1:]]
+            cut = function.words.start if len(function.words) > 1 else 0
+            found.append(Excerpt(tuple(lines), frozenset(), function.name, cut))
+        return found
 
-    def _find(self, number: str) -> list[Excerpt]:
-        by_function: dict[tuple[int, int, str], set[int]] = {}
-        for line in self.equations.get(number, []):
-            by_function.setdefault(self._function(line), set()).update(self._statement(line))
-        return [self._excerpt(where, marked) for where, marked in by_function.items()]
-
-    def _function(self, line: int) -> tuple[int, int, str]:
-        """First line, last line and name of the innermost function around a line, or the whole file."""
-        around = [(start, end, node.name) for start, end, node in self._functions if start <= line <= end]
-        return max(around, default=(1, len(self.lines), ""))
+    def _around(self, line: int) -> list[Function]:
+        """The functions around a line, the outermost first."""
+        return [f for f in self.functions if f.first <= line <= f.last]
 
     @cached_property
     def _statements(self) -> list[tuple[int, int]]:
@@ -174,27 +279,83 @@ class MethodSource:
                 return range(min(start, line), end + 1)
         return range(line, line + 1)
 
-    def _excerpt(self, where: tuple[int, int, str], marked: set[int]) -> Excerpt:
-        start, end, name = where
-        start = self._body_start(start, end)
-        if end - start >= WHOLE_FUNCTION or not name:
-            start, end = max(start, min(marked) - CONTEXT), min(end, max(marked) + CONTEXT)
-        source = self.code.split("\n")
-        while start < min(marked) and not source[start - 1].strip():
-            start += 1
-        while end > max(marked) and not source[end - 1].strip():
-            end -= 1
-        rows = Markup("\n").join(
-            line_html(n, self.lines[n - 1], n in marked, anchor=False) for n in range(start, end + 1)
-        )
-        return Excerpt(start, end, frozenset(marked), name, rows, "\n".join(source[start - 1 : end]))
+    def _excerpt(self, function: Function | None, marked: set[int]) -> Excerpt:
+        """The signature, and the whole body or, if that is long, what is near a marked line."""
+        first, last = (function.body, function.last) if function else (1, len(self.lines))
+        if function and last - first < WHOLE_FUNCTION:
+            shown = set(range(first, last + 1))
+        else:
+            shown = {n for m in marked for n in range(max(first, m - CONTEXT), min(last, m + CONTEXT) + 1)}
+        inner = [f for f in self.functions if function and function.first < f.first and f.last <= last]
+        for f in inner:
+            shown -= set(f.words)
+            if any(f.first <= m <= f.last for m in marked):
+                shown |= set(range(f.line, f.signature + 1))
+        shown |= marked
+        shown = {n for n in shown if self._beside_code(n, shown)}
+        if function:
+            shown |= set(range(function.line, function.signature + 1))
+        words = {n for f in (function, *inner) if f for n in f.words}
+        shown |= {n for n in range(min(shown), max(shown)) if {n - 1, n + 1} <= shown and n not in words}
+        return Excerpt(tuple(sorted(shown)), frozenset(marked), function.name if function else "")
 
-    def _body_start(self, start: int, end: int) -> int:
-        """First line after a function's docstring."""
-        for first, last, node in self._functions:
-            if (first, last) == (start, end) and ast.get_docstring(node) is not None and len(node.body) > 1:
-                return _span(node.body[0])[1] + 1
-        return start
+    def _beside_code(self, n: int, shown: set[int]) -> bool:
+        """Whether a line is not empty, or the next shown lines on both sides are not."""
+        if self.rows[n - 1].strip():
+            return True
+        before, after = n - 1, n + 1
+        while before in shown and not self.rows[before - 1].strip():
+            before -= 1
+        while after in shown and not self.rows[after - 1].strip():
+            after += 1
+        return before in shown and after in shown
+
+    def marked_code(self, excerpt: Excerpt) -> list[str]:
+        """The marked lines of an excerpt, as they are written."""
+        return [self.rows[n - 1] for n in excerpt.lines if n in excerpt.marked]
+
+    def html(self, excerpt: Excerpt, address: Address) -> Markup:
+        """An excerpt: dots where lines are left out, and the lines counted as in the file."""
+        out: list[Markup] = []
+        last = excerpt.first - 1
+        for n in excerpt.lines:
+            if n != last + 1 and last != excerpt.cut:
+                indent = len(self.rows[n - 1]) - len(self.rows[n - 1].lstrip())
+                out.append(Markup("<i>{}...</i>").format(" " * indent))
+            out.append(self.line(n, address, marked=n in excerpt.marked, jump=n != last + 1, cut=n == excerpt.cut))
+            last = n
+        return Markup("\n").join(out)
+
+    def line(
+        self, n: int, address: Address, *, marked: bool, anchor: bool = False, jump: bool = False, cut: bool = False
+    ) -> Markup:
+        """One line, whose number the style sheet counts; with `anchor` it can be linked to.
+
+        jump: it does not follow the line before it.  cut: it is the first of a docstring whose rest is left out.
+        """
+        row, line = self.rows[n - 1], self._linked(n, address)
+        if cut:
+            quotes = row.strip().lstrip("rR")[:3]
+            line = Markup('{}<span class="s"> ...{}</span>').format(line, text(quotes))
+        if _ANCHOR.search(row):
+            line = Markup(str(line).replace('<span class="c">', '<span class="c n">'))  # noqa: S704 - stays on one line
+        level = (len(row) - len(row.lstrip())) // INDENT
+        # A long line that is wrapped hangs under itself: as deep as most lines by default, else as its class says.
+        kind = f' class="i{min(level, DEEPEST)}"' if level > 1 and len(row) > NARROW else ""
+        tag, place = ("mark" if marked else "span"), (f' id="L{n}"' if anchor else "")
+        count = f' style="counter-set:line {n}"' if jump else ""
+        return Markup(f"<{tag}{kind}{place}{count}>{line}</{tag}>")  # noqa: S704
+
+    def _linked(self, n: int, address: Address) -> Markup:
+        """A highlighted line, with its imported names as links where there is something to link to."""
+        spans = []
+        for r in self.references.get(n, ()):
+            module, name = r.target
+            whole = address(f"{module}.{name}".rstrip("."), r.attribute) if r.attribute else None
+            href = whole or address(module, name)
+            if href:
+                spans.append((r.start, r.beyond if whole else r.end, href))
+        return Markup(_with_links(self.lines[n - 1], spans) if spans else self.lines[n - 1])  # noqa: S704
 
 
 def _span(node: ast.stmt) -> tuple[int, int]:
@@ -205,7 +366,18 @@ def _first_line(node: ast.FunctionDef | ast.ClassDef) -> str:
     return (ast.get_docstring(node) or "").split("\n")[0]
 
 
-def line_html(number: int, line: str, marked: bool, *, anchor: bool) -> Markup:
-    """One line of code, whose number the style sheet counts; with `anchor`, it can be linked to."""
-    tag, mark = ("mark" if marked else "span"), (f' id="L{number}"' if anchor else "")
-    return Markup(f"<{tag}{mark}>{line}</{tag}>")  # noqa: S704
+def _with_links(line: str, spans: list[tuple[int, int, str]]) -> str:
+    """Links around columns of a line of HTML; each span begins and ends inside the same element."""
+    starts, ends = {start: href for start, _, href in spans}, {end for _, end, _ in spans}
+    out, column = [], 0
+    for part in re.findall(r"<[^>]*>|&[^;]+;|.", line):
+        if part.startswith("<"):
+            out.append(part)
+            continue
+        if column in starts:
+            out.append(f'<a href="{text(starts[column])}">')
+        out.append(part)
+        column += 1
+        if column in ends:
+            out.append("</a>")
+    return "".join(out)

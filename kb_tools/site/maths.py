@@ -149,6 +149,8 @@ def _tidy(root: ElementTree.Element) -> None:
         if variant and variant != "normal":
             del node.attrib["mathvariant"]
             node.text = "".join(alphabet(c, variant) for c in node.text or "")
+        if name == "mi" and node.text == "~":
+            node.tag, node.text = f"{{{MATHML}}}mo", "∼"  # the relation, which stands apart from what it relates
         if name == "mi" and node.text in (":", ";", ",", "!"):
             node.tag = f"{{{MATHML}}}mo"
             if node.text in (";", ","):

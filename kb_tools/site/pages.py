@@ -13,13 +13,14 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
+from kb_tools.equations import SECTION, anchor_name
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.markdown import HEADINGS
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
 from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg
 from kb_tools.site.knowledge import Knowledge, Method, Sample, name_of
-from kb_tools.site.listing import Excerpt, MethodSource, line_html
+from kb_tools.site.listing import Address, Excerpt, MethodSource
 from kb_tools.site.markup import page, prose, sentences, text
 from kb_tools.site.maths import MathError, mathml
 from kb_tools.site.proofs import figure
@@ -33,7 +34,17 @@ LONG_WAY = 14  # papers before a goal that the page of goals names
 HALF_PAGE_GLYPHS = 38
 HALF_PAGE_COLUMNS = 84
 MANY_SD = 99
+ROLES = (("loss", "objective"), ("sample",))  # in names of functions: what is minimised, and what samples
 IN_GROUP = {"common": "What no paper owns", "verification": "What verifies"}
+
+
+@dataclass(frozen=True)
+class ShownCode:
+    """Lines of a file from `first` on, ready to be shown.  inside: the function that they are of."""
+
+    first: int
+    inside: str
+    html: Markup
 
 
 @dataclass(frozen=True)
@@ -43,12 +54,31 @@ class ShownEquation:
     `wide`: half of a page is too narrow for it or for its line of code, so that they stand under each other.
     """
 
-    number: str
+    anchor: str
+    name: str
     tex: str
     says: str
     mathml: Markup | None
-    excerpts: list[Excerpt]
+    code: list[ShownCode]
     wide: bool
+
+
+@dataclass(frozen=True)
+class ShownAlgorithm:
+    """An algorithm of the paper.  steps: how deep inside loops, and what is done."""
+
+    anchor: str
+    name: str
+    says: Markup
+    steps: list[tuple[int, Markup]]
+
+
+@dataclass(frozen=True)
+class ShownFunctions:
+    """Algorithms that the same functions implement, and these, whole."""
+
+    algorithms: list[ShownAlgorithm]
+    code: list[ShownCode]
 
 
 @dataclass(frozen=True)
@@ -112,6 +142,10 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
     files = {f"assets/{name}": data for name, data in read_tree(hand / "assets").items()}
     files |= read_tree(hand / "pages")
     files["contribute.md"] = contributing(k.root)
+    for method in k.methods.values():
+        files[f"code/{method.record.id}/{method.name}.py"] = method.source.code.encode()
+        if method.flat:
+            files[f"code/{method.record.id}/{method.name}_flat.py"] = method.flat.encode()
     files["assets/img/diffusion.svg"] = diffusion_svg().encode()
     shown = _samples(k, files)
     env.globals.update(
@@ -140,6 +174,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
     ordered = [k.records[i] for i in k.order]
     by_name = sorted(ordered, key=lambda r: name_of(r).lower())
     paper_years = sorted({r.year for r in ordered if r.year}, reverse=True)
+    places = Places(k)
     near, pictures = graphs.neighbourhoods(k, "../", memo)
     files |= pictures
     pages = [
@@ -153,9 +188,10 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         _Page("verification", "Verification", "verification.html", {"planted": _planted(k)}),
         _Page("speed", "Speed", "speed.html", {}),
         _Page("resources", "Resources", "resources.html", {"kinds": _kinds(k)}),
-        *(_paper(k, record, near.get(record.id), address) for record in k.papers.values()),
+        *(_paper(k, record, near.get(record.id), address, places) for record in k.papers.values()),
         *(_topic(k, i) for i in k.topics),
-        *(page for method in k.methods.values() for page in _code(k, method)),
+        *(page for method in k.methods.values() for page in _code(k, method, places)),
+        *(_common(source, places) for source in k.common.values()),
     ]
     around = _around(k, hand, shown)
     for made in pages:
@@ -179,7 +215,7 @@ def _around(k: Knowledge, hand: Path, shown: Mapping[Path, ShownSample]) -> list
     """All that the page of a paper depends on besides its own context: names, topics, methods, samples, templates."""
     named = {i: (r.kind, name_of(r)) for i, r in k.records.items()}
     templates = {path: path.stat().st_mtime_ns for path in (hand / "templates").iterdir()}
-    return [named, k.names, k.topics, k.methods, shown, templates]
+    return [named, k.names, k.topics, k.methods, k.clone, shown, templates]
 
 
 @dataclass(frozen=True)
@@ -194,9 +230,50 @@ class _Page:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def text(self, env: Environment) -> str:
-        depth = self.name.count("/") + (0 if self.name.split("/")[-1] == "index" else 1)
-        body = env.get_template(self.template).render(base="../" * depth or "./", **self.context)
+        body = env.get_template(self.template).render(base=_base(self.name), **self.context)
         return page(self.title, body, description=self.description, extra=self.extra)
+
+
+def _base(name: str) -> str:
+    """The way from a page to the site's root."""
+    depth = name.count("/") + (0 if name.split("/")[-1] == "index" else 1)
+    return "../" * depth or "./"
+
+
+class Places:
+    """Where the site shows what is imported: the line that defines it, whichever file it was taken from."""
+
+    def __init__(self, k: Knowledge) -> None:
+        self._files: dict[str, tuple[str, MethodSource]] = {}
+        for method in k.methods.values():
+            for source, name in ((method.source, ""), (method.demo, "/demo")):
+                if source:
+                    self._files.setdefault(source.dotted, (f"code/{method.record.id}{name}/", source))
+        self._files |= {source.dotted: (f"{_common_name(source)}/", source) for source in k.common.values()}
+
+    def seen_from(self, base: str) -> Address:
+        """base: the way to the site's root."""
+
+        def address(module: str, name: str) -> str | None:
+            place = self._find(module, name)
+            return place and base + place
+
+        return address
+
+    def _find(self, module: str, name: str) -> str | None:
+        inner = f"{module}.{name}".rstrip(".")
+        if inner in self._files:
+            return self._files[inner][0]
+        page, source = self._files.get(module, ("", None))
+        if source is None:
+            return None
+        if name in source.places:
+            return f"{page}#L{source.places[name]}"
+        return self._find(*source.imported[name]) if name in source.imported else None
+
+
+def _common_name(source: MethodSource) -> str:
+    return f"code/{source.module.replace('_', '-')}"
 
 
 def _home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> _Page:
@@ -217,9 +294,10 @@ def _in_order(k: Knowledge) -> list[Method]:
     return sorted(k.methods.values(), key=lambda m: k.position[m.record.id])
 
 
-def _paper(k: Knowledge, record: Record, local: graphs.Neighbourhood | None, address: str) -> _Page:
+def _paper(k: Knowledge, record: Record, local: graphs.Neighbourhood | None, address: str, places: Places) -> _Page:
     at = k.position[record.id]
-    method = k.methods.get(record.id)
+    name = f"papers/{record.id}"
+    method, seen = k.methods.get(record.id), places.seen_from(_base(name))
     context = {
         "r": record,
         "method": method,
@@ -232,7 +310,9 @@ def _paper(k: Knowledge, record: Record, local: graphs.Neighbourhood | None, add
         "explained": k.known(k.explained_by[record.id]),
         "cites": k.known(record.cites),
         "cited_by": k.known(k.cited_by[record.id]),
-        "equations": list(_equations(k, record, method)),
+        "symbols": [(_mixed(k, record, f"${s.paper}$"), s.code, _mixed(k, record, s.says)) for s in record.symbols],
+        "algorithms": _algorithms(k, record, method, seen),
+        "equations": list(_equations(k, record, method, seen)),
         "bibtex": bibtex.entry(record.model_dump(), k.citation_keys[record.id]),
         "local": local,
     }
@@ -240,7 +320,7 @@ def _paper(k: Knowledge, record: Record, local: graphs.Neighbourhood | None, add
         "cite": machine_readable.citation(record),
         "linked_data": machine_readable.linked_data(record, k.citation_keys[record.id], address),
     }
-    return _Page(f"papers/{record.id}", record.title, "paper.html", context, record.why or "", extra)
+    return _Page(name, record.title, "paper.html", context, record.why or "", extra)
 
 
 def mark(record: Record) -> Markup:
@@ -292,7 +372,57 @@ def _linked(k: Knowledge, base: str, seen: set[str], value: str, *, ids: bool) -
     return Markup("").join([*out, text(value[last:])])
 
 
-def _equations(k: Knowledge, record: Record, method: Method | None) -> Iterable[ShownEquation]:
+def _mixed(k: Knowledge, record: Record, value: str) -> Markup:
+    """A sentence in which LaTeX stands between dollar signs."""
+    parts = value.split("$")
+    if len(parts) % 2 == 0:
+        k.problems.append(f"{record.id}: a dollar sign without its pair: {value}")
+        return text(value)
+    out = []
+    for place, part in enumerate(parts):
+        try:
+            out.append(mathml(part, display=False) if place % 2 else prose(part))
+        except MathError as error:
+            k.problems.append(f"{record.id}: {part} cannot be set: {error}")
+            out.append(text(f"${part}$"))
+    return Markup("").join(out)
+
+
+def _algorithms(k: Knowledge, record: Record, method: Method | None, seen: Address) -> list[ShownFunctions]:
+    """Algorithms with the functions that implement them: what is minimised first, then what samples, then the rest."""
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for number in sorted(record.algorithms, key=natural):
+        lines = tuple(method.source.anchors.algorithms.get(number, ())) if method else ()
+        groups.setdefault(lines, []).append(number)
+    found = []
+    for numbers in groups.values():
+        shown = [_algorithm(k, record, number) for number in numbers]
+        code = _shown(method.source, method.source.whole(numbers[0]), seen) if method else []
+        found.append(ShownFunctions(shown, code))
+    return sorted(found, key=lambda group: min((_role(code.inside) for code in group.code), default=len(ROLES)))
+
+
+def _role(function: str) -> int:
+    name = function.split(".")[-1]
+    return next((n for n, words in enumerate(ROLES) if any(word in name for word in words)), len(ROLES))
+
+
+def _algorithm(k: Knowledge, record: Record, number: str) -> ShownAlgorithm:
+    said = record.algorithms[number]
+    steps = [((len(step) - len(step.lstrip())) // 2, _mixed(k, record, step.lstrip())) for step in said.steps]
+    name = anchor_name("Algorithm", number)
+    return ShownAlgorithm(_anchor("alg", number), name, _mixed(k, record, said.says), steps)
+
+
+def _anchor(kind: str, number: str) -> str:
+    return f"{kind}-{number.lower().replace(' ', '-')}"
+
+
+def _shown(source: MethodSource, excerpts: list[Excerpt], seen: Address) -> list[ShownCode]:
+    return [ShownCode(excerpt.first, excerpt.inside, source.html(excerpt, seen)) for excerpt in excerpts]
+
+
+def _equations(k: Knowledge, record: Record, method: Method | None, seen: Address) -> Iterable[ShownEquation]:
     for number, equation in sorted(record.equations.items(), key=lambda item: natural(item[0])):
         try:
             shown = mathml(equation.tex)
@@ -301,9 +431,13 @@ def _equations(k: Knowledge, record: Record, method: Method | None) -> Iterable[
             shown = None
         excerpts = method.source.excerpts(number) if method else []
         glyphs = len(re.sub(r"\s", "", shown.striptags())) if shown else 0
-        longest = max((len(line) for x in excerpts for line in x.marked_code), default=0)
+        longest = (
+            max((len(line) for x in excerpts for line in method.source.marked_code(x)), default=0) if method else 0
+        )
         wide = glyphs > HALF_PAGE_GLYPHS or longest > HALF_PAGE_COLUMNS
-        yield ShownEquation(number, equation.tex, equation.says, shown, excerpts, wide)
+        code = _shown(method.source, excerpts, seen) if method else []
+        name = anchor_name("Equation", number)
+        yield ShownEquation(_anchor("eq", number), name, equation.tex, equation.says, shown, code, wide)
 
 
 def _topic(k: Knowledge, i: str) -> _Page:
@@ -318,27 +452,41 @@ def _topic(k: Knowledge, i: str) -> _Page:
     return _Page(f"topics/{i}", topic.title, "topic.html", context, topic.summary.split("\n")[0])
 
 
-def _code(k: Knowledge, method: Method) -> Iterator[_Page]:
+def _code(k: Knowledge, method: Method, places: Places) -> Iterator[_Page]:
     """The page of a method's file, and that of its demo."""
     address = f"code/{method.record.id}"
-    yield _listing(k, method, method.source, address, demo=False)
+    yield _listing(k, method, method.source, address, places, demo=False)
     if method.demo:
-        yield _listing(k, method, method.demo, f"{address}/demo", demo=True)
+        yield _listing(k, method, method.demo, f"{address}/demo", places, demo=True)
 
 
-def _listing(k: Knowledge, method: Method, source: MethodSource, address: str, *, demo: bool) -> _Page:
-    marked = {line for lines in source.equations.values() for line in lines}
-    rows = (line_html(n, line, n in marked, anchor=True) for n, line in enumerate(source.lines, 1))
+def _listing(k: Knowledge, method: Method, source: MethodSource, address: str, places: Places, *, demo: bool) -> _Page:
     by_module = {m.name: m.record for m in k.methods.values()}
+    sections = {n: lines for n, lines in source.anchors.sections.items() if n in method.record.equations}
+    equations = source.equations if demo else source.equations | sections
     context = {
         "r": method.record,
         "method": method,
         "source": source,
+        "equations": {number.removeprefix(SECTION): lines[0] for number, lines in equations.items()},
         "demo": demo,
-        "body": Markup("\n").join(rows),
+        "body": _body(source, places.seen_from(_base(address)), {n for lines in equations.values() for n in lines}),
         "lineage": [by_module[name] for name in dict.fromkeys(source.imports) if name in by_module],
     }
     return _Page(address, source.path, "code.html", context, method.headline)
+
+
+def _common(source: MethodSource, places: Places) -> _Page:
+    """The page of a file that methods share."""
+    name = _common_name(source)
+    body = _body(source, places.seen_from(_base(name)), set())
+    context = {"r": None, "method": None, "source": source, "equations": {}, "demo": False, "body": body, "lineage": []}
+    return _Page(name, source.path, "code.html", context, source.docstring.split("\n")[0])
+
+
+def _body(source: MethodSource, seen: Address, marked: set[int]) -> Markup:
+    count = len(source.lines)
+    return Markup("\n").join(source.line(n, seen, marked=n in marked, anchor=True) for n in range(1, count + 1))
 
 
 def _planted(k: Knowledge) -> list[PlantedGroup]:

@@ -211,7 +211,7 @@ def methods(make, record):
         )
         code_of, tests = collection.root / "implementations", collection.root / "tests" / "implementations"
         for folder in (code_of / "demos", tests):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         (code_of / "first.py").write_text("def f(x):\n    return x\n")
         (code_of / "second.py").write_text(code)
         (code_of / "demos" / "first.py").write_text("from implementations.first import f\n\nBOUND = f(2)\n")
@@ -279,6 +279,88 @@ def test_an_equation_named_in_a_string_is_no_anchor(methods):
     assert [message for _, _, message in others(collection)] == [
         "equations: no comment `# Eq. 3` in implementations/second.py"
     ]
+
+
+def test_a_section_is_declared_with_its_comment_and_may_be_named_without(methods):
+    equations = {"section 4.2": {"tex": "y = x", "says": "the step"}}
+    code = METHOD.replace("Eq. 3", "section 4.2")
+    assert others(methods(code, equations=equations)) == []
+    assert others(methods(METHOD.replace("# Eq. 3", "# section 4.3"), equations=None, equations_from=None)) == []
+    collection = methods(METHOD.replace("# Eq. 3", "# as in section 4.2"), equations=equations)
+    assert others(collection) == [
+        (
+            "second.yaml",
+            line_of(collection, "second", '  "section 4.2"'),
+            "equations: no comment `# section 4.2` in implementations/second.py",
+        )
+    ]
+
+
+ALGORITHMS = {"2": {"says": "the step", "steps": ["repeat", "  add one"]}}
+ANCHORED = METHOD.replace("def g(x):", "def g(x):  # Alg. 2")
+
+
+def test_algorithms_and_comments_are_held_together_both_ways(methods):
+    assert others(methods(ANCHORED, algorithms=ALGORITHMS)) == []
+    collection = methods(ANCHORED.replace("Alg. 2", "Algs. 4 and 5"), algorithms=ALGORITHMS)
+    assert others(collection) == [
+        ("second.py", 5, "Alg. 4 is not among the algorithms of second"),
+        ("second.py", 5, "Alg. 5 is not among the algorithms of second"),
+        (
+            "second.yaml",
+            line_of(collection, "second", '  "2"'),
+            "algorithms: no comment `# Alg. 2` on a `def` of implementations/second.py",
+        ),
+    ]
+
+
+def test_an_algorithm_that_stands_on_no_def_is_a_problem_with_its_fix(methods):
+    collection = methods(METHOD.replace("# Eq. 3", "# Eq. 3, Alg. 2"), algorithms=ALGORITHMS)
+    problems = {p.message: p for p in check(collection) if p.code == "algorithm"}
+    stray = problems["Alg. 2 does not stand on a `def`"]
+    assert (stray.path.name, stray.line) == ("second.py", 6)
+    assert "where a `def` begins or where its signature ends" in stray.fix
+    assert len(problems) == 2, "and it is no anchor of the record's"
+
+
+def test_an_algorithm_may_be_that_of_a_section(methods):
+    algorithms = {"section 4": ALGORITHMS["2"]}
+    assert others(methods(METHOD.replace("def g(x):", "def g(x):  # section 4"), algorithms=algorithms)) == []
+    collection = methods(METHOD.replace("# Eq. 3", "# Eq. 3\n    # section 4"), algorithms=algorithms)
+    assert [message for _, _, message in others(collection)] == [
+        "algorithms: no comment `# section 4` on a `def` of implementations/second.py"
+    ]
+
+
+def test_symbols_are_names_of_the_code(methods):
+    symbols = [{"paper": "x", "code": code, "says": "it"} for code in ("x", "f(x) + 1", "first.g")]
+    assert others(methods(symbols=symbols)) == []
+    symbols += [{"paper": "y", "code": code, "says": "it"} for code in ("firs", "1", "method")]
+    collection = methods(symbols=symbols)
+    problems = [p for p in check(collection) if p.code == "symbol"]
+    assert [(p.message, p.fix) for p in problems] == [
+        ("symbols: implementations/second.py has no name `firs`", "did you mean first?"),
+        (
+            "symbols: implementations/second.py has no names in `1`",
+            "write the name that the code has, or delete the symbol",
+        ),
+        (
+            "symbols: implementations/second.py has no name `method`",
+            "write the name that the code has, or delete the symbol",
+        ),
+    ]
+    assert problems[0].line == line_of(collection, "second", '- {paper: "y", code: "firs"')
+
+
+def test_algorithms_and_symbols_are_of_a_method_and_fit_the_model(make, record):
+    algorithms = {"no 2": ALGORITHMS["2"], "3": {"says": "it", "steps": [" one in"]}, "4": {"says": "it", "stps": []}}
+    messages = {p.message: p.fix for p in check(make(record("a", algorithms=algorithms, symbols=[{"paper": "x"}])))}
+    assert messages["algorithms.no 2: 'no 2' is not the number of an equation or algorithm"]
+    assert "indented by two spaces for each loop" in "".join(messages)
+    assert messages["algorithms.4.stps: unknown key"] == "did you mean steps?"
+    assert messages["symbols.1.code: is missing"] == "add `code: ...`"
+    messages = {p.message: p.fix for p in check(make(record("a", algorithms=ALGORITHMS)))}
+    assert "name the method that implements them" in messages.values()
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ HOSTILE = (
     "--> <!-- &lt;b&gt; **bold** `code` <https://example.com>",
 )
 SPITE = " ".join(HOSTILE)
+HOSTILE_TEX = "</math><script>window.pwned=1</script>"
+ADDRESS = "https://example.com/ring.git"
 
 RING_CODE = '''"""A toy on the ring.
 
@@ -44,7 +46,7 @@ It turns each point half-way to the origin.
 from __future__ import annotations
 
 
-def step(x, alpha):
+def step(x, alpha):  # Alg. 2
     """One step; text in here is not an anchor: # Eq. 9"""
     kept = alpha * x  # Eq. 2
     return kept - x, kept
@@ -82,6 +84,8 @@ def showcase() -> list[dict[str, Any]]:
         record(
             "ring", arxiv="2001.00001", aliases=["RING"], builds_on=["start"], cites=["start"], implementation="ring",
             equations={"2": equation["2"]}, equations_from="arXiv v2", worth_reading=3, worth_reading_by="seed 001",
+            algorithms={"2": {"says": "A step of $x_0$.", "steps": ["repeat", r"  keep $\alpha x_0$", "until done"]}},
+            symbols=[{"paper": r"\bar\alpha", "code": "alpha", "says": "what is kept of x_0"}],
         ),
         record("solo", year=1999, topics=["speed"], title="Zebra crossing", worth_reading=1, authors=["Song Jiaming"]),
         record("survey", kind="survey", year=2023, about=["ring"], builds_on=["ring"]),
@@ -90,6 +94,8 @@ def showcase() -> list[dict[str, Any]]:
             summary=SPITE, builds_on=["ring"], cites_source=SPITE, corrections=[SPITE], notes=[SPITE],
             unverified=[SPITE], worth_reading_by=SPITE, topics=["speed"], implementation="ring",
             equations={"A.1": equation["A.1"]}, equations_from=SPITE,
+            algorithms={"2": {"says": SPITE, "steps": [SPITE, f"  {SPITE}", f"${HOSTILE_TEX}$"]}},
+            symbols=[{"paper": HOSTILE_TEX, "code": SPITE, "says": SPITE}],
             sources=[{"seed": "001", "section": SPITE, "line": 2, "as_written": {"title": SPITE, "link": SPITE}}],
             links={"page": "https://example.com/?a=1&b={x}[y]'`"},
         ),
@@ -121,6 +127,7 @@ def write_collection(root: Path, records: list[dict[str, Any]], topics: dict[str
     for name in ("mkdocs.yml", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, root)
     shutil.copytree(ROOT / "site", root / "site")
+    (root / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{ADDRESS}"\n')
     folder = root / "implementations"
     folder.mkdir()
     (folder / "__init__.py").write_text("")

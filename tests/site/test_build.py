@@ -189,25 +189,107 @@ def test_every_record_of_the_collection_is_on_the_site(real: Any) -> None:
 
 def test_paper_page_shows_all_there_is(small: Any) -> None:
     page = Page(small.html("papers/ring"))
-    for needed in ("summary", "samples", "read-first", "unlocks", "equations", "eq-2", "claims", "path", "explained",
-                   "citations", "cite", "lists"):  # fmt: skip
+    for needed in ("summary", "samples", "read-first", "unlocks", "symbols", "algorithms", "alg-2", "equations",
+                   "eq-2", "program", "claims", "path", "explained", "citations", "cite", "lists"):  # fmt: skip
         assert needed in page.ids
     links = set(page.links)
     assert {"https://arxiv.org/abs/2001.00001", "https://arxiv.org/pdf/2001.00001"} <= links
-    assert {"../../papers/start/", "../../papers/survey/", "../../code/ring/#L12"} <= links
+    assert {"../../papers/start/", "../../papers/survey/", "../../code/ring/#L10"} <= links
     for words in ("Score 3 of 3, by seed 001", "proven: 1 claim holds", "0.4987", "≤ 0.51", "seed 0", "64 × 32 px"):
         assert words in page.text
-    assert small.html("papers/ring").count("<mark>") == 1
+    assert small.html("papers/ring").count("<mark") == 1
 
 
 def test_shown_lines_are_those_of_the_equation(small: Any) -> None:
     html = small.html("papers/ring")
-    block = html[html.index("<code style") : html.index("</code>", html.index("<code style"))]
+    start = html.index("<code style", html.index('id="eq-2"'))
+    block = html[start : html.index("</code>", start)]
     lines = block.split("\n")
     first = int(lines[0].split("counter-set:line ")[1].split('"')[0]) + 1
     marked = [n for n, line in enumerate(lines, first) if "<mark" in line]
+    assert first == 10, "the signature"
     assert marked == [12]
-    assert "Eq. 2" in lines[12 - first]
+    assert Page(lines[1]).text == "    ...", "where the docstring was"
+    assert "Eq. 2" in lines[marked[0] - first]
+    assert "counter-set:line 12" in lines[marked[0] - first]
+
+
+def headings(html: str) -> list[tuple[str, str]]:
+    return [(level, Page(said).text) for level, said in re.findall(r"<h([123])[^>]*>(.*?)</h\1>", html, re.DOTALL)]
+
+
+def test_a_paper_opens_with_symbols_and_algorithms_then_equations_samples_and_claims(small: Any) -> None:
+    found = headings(small.html("papers/ring"))
+    wanted = ["Summary", "Read first", "Symbols", "Algorithm 2", "Equation 2", "Samples", "What was measured"]
+    names = [said.replace("In short", "Summary") for _, said in found]
+    assert [name for name in names if name in wanted] == wanted
+    assert {("3", "Algorithm 2"), ("3", "Equation 2")} <= set(found)
+
+
+def test_an_algorithm_has_its_steps_and_the_whole_function(small: Any) -> None:
+    html = small.html("papers/ring")
+    block = html[html.index('id="alg-2"') : html.index('id="equations"')]
+    steps = re.findall(r"<li(.*?)>(.*?)</li>", block)
+    assert [(kind, Page(said).text) for kind, said in steps] == [
+        ("", "repeat"), (' class="d1"', "keep αx0"), ("", "until done"),
+    ]  # fmt: skip
+    assert steps[1][1].count("<math>") == 1
+    shown = Page(block[block.index("<pre") :]).text
+    assert [line.strip()[:12] for line in shown.strip().split("\n")] == [
+        "def step(x, ", '"""One step;', "kept = alpha", "return kept ",
+    ]  # fmt: skip
+    assert "<mark" not in block
+    symbols = html[html.index('id="symbols"') : html.index("</table>", html.index('id="symbols"'))]
+    assert [Page(cell).text for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", symbols)][3:] == [
+        "α¯", "alpha", "what is kept of x0",
+    ]  # fmt: skip
+
+
+def test_what_is_minimised_stands_first_then_what_samples(write: Callable, a_record: Callable, tmp_path: Path) -> None:
+    algorithm = {"says": "It.", "steps": ["do it"]}
+    numbers = ("1", "2", "3", "10", "section 4")
+    record = a_record("ring", implementation="ring", algorithms=dict.fromkeys(numbers, algorithm))
+    collection = write([record], BASICS)
+    code = "def other(x):  # Alg. 1\n    return x\n\n\ndef sample(  # Alg. 3\n    x,\n):  # Alg. 2\n    return x\n\n\n"
+    code += "class A:\n    def the_loss(self):  # Alg. 10\n        return 0\n\n\n"
+    code += "def last():  # section 4\n    return 1\n"
+    (tmp_path / "implementations" / "ring.py").write_text(code)
+    html = (build(collection, tmp_path / "build", strict=False).site / "papers" / "ring" / "index.html").read_text()
+    assert [said for level, said in headings(html) if level == "3" and said[0] in "AS"] == [
+        "Algorithm 10", "Algorithm 2", "Algorithm 3", "Algorithm 1", "Section 4",
+    ]  # fmt: skip
+    assert html.count(">sample</span>(") == 1, "two algorithms of one function show it once"
+    assert "A.the_loss" in html
+
+
+def test_the_program_can_be_had_and_where_it_is_cloned_from_is_said_when_it_is_known(
+    small: Any, write: Callable, tmp_path: Path
+) -> None:
+    for page in ("papers/ring", "code/ring"):
+        found = Page(small.html(page))
+        assert "git clone https://example.com/ring.git" in found.text
+        assert "kb run ring" in found.text
+        assert {"../../code/ring/ring.py", "../../code/ring/ring_flat.py"} <= set(found.links)
+    folder = small.folder / "code" / "ring"
+    code = (small.collection.root / "implementations" / "ring.py").read_text("utf-8")
+    assert (folder / "ring.py").read_text("utf-8") == code
+    space: dict[str, Any] = {}
+    exec((folder / "ring_flat.py").read_text("utf-8"), space)
+    assert space["step"](4, 0.5) == (-2, 2)
+    collection = write()
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'ring'\n")
+    page = build(collection, tmp_path / "build", strict=False).site / "papers" / "ring" / "index.html"
+    assert "git clone" not in page.read_text("utf-8")
+    assert "kb run ring" in page.read_text("utf-8")
+
+
+def test_imported_names_lead_to_where_they_are_defined(real: Any) -> None:
+    line = (ROOT / "implementations" / "dpm.py").read_text().split("\n").index("class GaussianDiffusion:") + 1
+    for page in ("papers/ddpm", "papers/ddim", "code/iddpm"):
+        assert f'<a href="../../code/dpm/#L{line}">GaussianDiffusion</a>' in real.html(page), page
+    assert re.search(r'<a href="../../code/ddpm/#L\d+">ddpm.loss</a>', real.html("code/cfg"))
+    assert re.search(r'<a href="../../code/common/rows/#L\d+">for_all</a>', real.html("papers/ddpm"))
+    assert "implementations/common/rows.py" in Page(real.html("code/common/rows")).text
 
 
 def test_data_files_are_the_records(small: Any, hostile: tuple[str, ...]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import unicodedata
 from pathlib import Path
 from xml.etree import ElementTree
@@ -155,6 +157,11 @@ def test_every_equation_of_the_collection_can_be_set() -> None:
         for number, equation in record.equations.items():
             made = ElementTree.fromstring(str(mathml(equation.tex)))
             assert "".join(made.itertext()).strip(), f"{ident}: {number}"
+        said = [words for one in record.algorithms.values() for words in (one.says, *one.steps)]
+        said += [words for one in record.symbols for words in (f"${one.paper}$", one.says)]
+        for parts in (words.split("$") for words in said):
+            assert len(parts) % 2, f"{ident}: {parts}"
+            assert all(mathml(part, display=False) for part in parts[1::2]), f"{ident}: {parts}"
 
 
 def source(code: str) -> MethodSource:
@@ -179,17 +186,123 @@ def g(x):
 '''
 
 
-def test_excerpt_marks_the_whole_statement_and_skips_the_docstring() -> None:
+def test_excerpt_has_the_signature_and_marks_the_whole_statement_without_the_docstring() -> None:
     first, second = source(CODE).excerpts("3")
-    assert (first.inside, first.first, first.last, sorted(first.marked)) == ("f", 3, 10, [5, 6, 7, 8])
-    assert (second.inside, sorted(second.marked)) == ("g", [14, 15])
-    assert first.code.startswith("    a = x + 1\n")
+    assert (first.inside, first.lines, sorted(first.marked)) == ("f", (1, 3, 4, 5, 6, 7, 8, 9, 10), [5, 6, 7, 8])
+    assert (second.inside, second.lines, sorted(second.marked)) == ("g", (13, 14, 15), [14, 15])
 
 
-def test_excerpt_of_a_long_function_is_its_neighbourhood() -> None:
-    body = "\n".join(f"    x = x + {n}" + ("  # Eq. 1" if n == 20 else "") for n in range(40))
-    (found,) = source(f"def f(x):\n{body}\n    return x\n").excerpts("1")
-    assert (found.first, found.last, found.marked) == (19, 25, frozenset({22}))
+def test_excerpt_of_a_long_function_is_its_signature_and_what_is_near_each_marked_line() -> None:
+    body = "\n".join(f"    x = x + {n}" + ("  # Eq. 1" if n in (20, 24, 36) else "") for n in range(40))
+    (found,) = source(f"def f(\n    x,\n):\n{body}\n    return x\n").excerpts("1")
+    assert found.lines == (1, 2, 3, *range(21, 32), *range(37, 44))
+    assert found.marked == {24, 28, 40}
+
+
+NESTED = '''import torch
+
+
+class A:
+    @once
+    def f(self, x):
+        """One line.
+
+        And more.
+        """
+
+        def g(y):
+            """Inner."""
+            return y + x  # Eq. 1
+
+        z = g(x)  # Eq. 1
+        return z
+
+
+Z = 1  # Eq. 1
+'''
+
+
+def test_one_function_is_one_excerpt_and_what_stands_in_none_is_shown_with_what_is_near() -> None:
+    found, outside = source(NESTED).excerpts("1")
+    assert (found.inside, sorted(found.marked)) == ("A.f", [14, 16])
+    assert found.lines == (6, 12, 14, 15, 16, 17)
+    assert (outside.inside, outside.lines) == ("", (17, 18, 19, 20))
+
+
+def lines_of(html: str) -> list[str]:
+    """The text of each line of shown code."""
+    return ["".join(ElementTree.fromstring(f"<pre>{line}</pre>").itertext()) for line in html.split("\n")]
+
+
+def test_shown_code_says_where_lines_are_left_out_and_counts_on_as_in_the_file() -> None:
+    html = str(source(NESTED).html(source(NESTED).excerpts("1")[0], lambda module, name: None))
+    assert lines_of(html) == [
+        "    def f(self, x):", "        ...", "        def g(y):", "            ...",
+        "            return y + x  # Eq. 1", "", "        z = g(x)  # Eq. 1", "        return z",
+    ]  # fmt: skip
+    assert re.findall(r"counter-set:line (\d+)", html) == ["12", "14"]
+
+
+def test_the_function_of_an_algorithm_is_whole_and_its_docstring_one_line() -> None:
+    code = NESTED.replace("def f(self, x):", "def f(self, x):  # Alg. 2")
+    (found,) = source(code).whole("2")
+    assert (found.inside, found.lines) == ("A.f", (5, 6, 7, *range(11, 18)))
+    shown = lines_of(str(source(code).html(found, lambda module, name: None)))
+    assert shown[:3] == ["    @once", "    def f(self, x):  # Alg. 2", '        """One line. ..."""']
+    assert textwrap.dedent("\n".join(shown)) in (
+        textwrap.dedent("\n".join(code.split("\n")[4:17])).replace("\n\n    And more.\n    ", " ...")
+    )
+    assert source(NESTED).whole("2") == []
+
+
+IMPORTING = """from implementations import other
+from implementations.base import Base, one as uno
+from elsewhere import Base as Thing
+
+
+def f(x: Base, uno=uno):
+    é, text = other.go(Base.y), "Base"  # Base
+    return [uno for Base in x], uno, f"{Base}"
+
+
+def g(other):
+    return other.go(uno), lambda Base: Base
+"""
+
+
+def test_imported_names_are_links_where_they_mean_what_was_imported() -> None:
+    found = source(IMPORTING)
+
+    def address(module: str, name: str) -> str | None:
+        return {"implementations.base": f"b#{name}", "implementations.other": "o" + f"#{name}" * bool(name)}.get(
+            module, "o" if name == "other" else None
+        )
+
+    links = {
+        n: re.findall('<a href="(.*?)">(.*?)</a>', str(found.line(n, address, marked=False)))
+        for n in range(1, len(found.lines) + 1)
+    }
+    assert {n: said for n, said in links.items() if said} == {
+        1: [("o", "other")],
+        2: [("b#Base", "Base"), ("b#one", "one")],
+        6: [("b#Base", "Base"), ("b#one", "uno")],
+        7: [("o#go", "other.go"), ("b#Base", "Base")],
+        12: [("b#one", "uno")],
+    }
+    assert lines_of("\n".join(str(found.line(n, address, marked=False)) for n in links)) == found.rows[:-1]
+
+
+def test_a_long_line_hangs_below_its_own_indentation() -> None:
+    short, long = "        x = 1", "            return " + "x + " * 20 + "1"
+    found = source(f"def f(x):\n    if x:\n{short}\n        if x:\n{long}\n")
+    classes = [
+        re.findall('^<span class="(i.)">', str(found.line(n, lambda m, a: None, marked=False))) for n in (1, 3, 5)
+    ]
+    assert classes == [[], [], ["i3"]]
+
+
+def test_latex_relations_stand_apart() -> None:
+    assert ("mo", "∼") in elements(r"x \sim q")
 
 
 def test_highlighted_lines_are_the_code() -> None:

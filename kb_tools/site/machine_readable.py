@@ -51,9 +51,7 @@ def files(k: Knowledge, address: str, pages: Iterable[str], memo: Memo) -> dict[
 
 def paper(k: Knowledge, record: Record) -> dict[str, Any]:
     """A record as papers.json has it."""
-    kept = record.model_dump(
-        exclude_defaults=True, exclude={"sources", "equations", "algorithms", "symbols", "abstract"}
-    )
+    kept = record.model_dump(exclude_defaults=True, exclude={"sources", "equations", "abstract"})
     more: dict[str, Any] = {"order": k.position[record.id], "url": f"papers/{record.id}/"}
     if k.unlocks[record.id]:
         more["unlocks"] = k.unlocks[record.id]

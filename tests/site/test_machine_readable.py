@@ -33,7 +33,7 @@ def test_every_field_of_papers_json_is_described(real: Any) -> None:
     described = set(re.findall(r"^\| `(\w+)` \|", page, re.M))
     papers = json.loads((real.folder / "data" / "papers.json").read_text("utf-8"))["papers"]
     used = {field for paper in papers for field in paper}
-    possible = Record.model_fields.keys() - {"sources", "equations", "algorithms", "symbols", "abstract"} | {
+    possible = Record.model_fields.keys() - {"sources", "equations", "abstract"} | {
         "order",
         "url",
         "unlocks",

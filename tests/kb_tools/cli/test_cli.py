@@ -111,7 +111,7 @@ def test_data_is_utf_8_in_a_locale_that_is_not(make, record):
     """PYTHONIOENCODING stands for a Latin-1 locale, which few machines have."""
     title = "Itô, Łukasz and 扩散"
     root = str(make(record("ito", title=title)).root)
-    surroundings = os.environ | {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    surroundings = os.environ | {"PYTHONIOENCODING": "latin-1"}
     for arguments in (["show", "ito"], ["list"], ["list", "--json"], ["export", "--format", "bibtex"]):
         command = [*KB, "-C", root, *arguments]
         done = subprocess.run(command, env=surroundings, capture_output=True, check=False)

@@ -235,12 +235,12 @@ def test_parity_with_diffusers_ancestral_and_deterministic_steps(monkeypatch):
     shared, x = Noise(2), x_T
     monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *a, **k: shared(x_T))
     for t in range(T, 0, -1):
-        x = ancestral.step(their_noise(x, t), t - 1, x).prev_sample
+        x = ancestral.step(their_noise(x, t), t - 1, x, return_dict=False)[0]
     torch.testing.assert_close(ddpm.sample(model, process, x_T, noise=Noise(2)), x, rtol=0, atol=1e-8)
 
     x = x_T
     for t in direct.timesteps.tolist():
-        x = direct.step(their_noise(x, t + 1), t, x).prev_sample
+        x = direct.step(their_noise(x, t + 1), t, x, return_dict=False)[0]
     torch.testing.assert_close(ddim.sample(model, process, x_T, ddim.timesteps(T, 10)), x, rtol=0, atol=1e-8)
 
 

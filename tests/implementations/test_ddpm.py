@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from implementations.common.noise import Noise
 from implementations.dpm import GaussianDiffusion
 from implementations.verification.impulses import moments
 from implementations.verification.twosample import energy_test
-from tests.implementations.toys import F64, lively, rough, scalar_gaussian
+from tests.implementations.toys import F64, Given, lively, rough, scalar_gaussian
 
 
 @pytest.fixture(autouse=True)
@@ -323,7 +324,7 @@ def test_step_by_step_parity_with_diffusers(variance, theirs, monkeypatch):
     monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *a, **k: shared(x_T))
     x = x_T
     for t in range(T - 1, -1, -1):
-        x = scheduler.step(lively(x, torch.full((6,), t + 1)), t, x).prev_sample
+        x = scheduler.step(lively(x, torch.full((6,), t + 1)), t, x, return_dict=False)[0]
     torch.testing.assert_close(ours, x, rtol=0, atol=1e-9)
 
 
@@ -363,7 +364,7 @@ def test_no_signal_left_at_the_end_is_refused():
 
 def test_unknown_variance_is_named():
     with pytest.raises(ValueError, match=r"variance must be 'small' .* not 'medium'"):
-        ddpm.sample(lively, rough(3), torch.zeros(1, 1), variance="medium")
+        ddpm.sample(lively, rough(3), torch.zeros(1, 1), variance=cast(Any, "medium"))
 
 
 # T7: samples of a trained network, by a test whose false alarms and power are in evidence/two-sample.yaml
@@ -375,5 +376,5 @@ def test_trained_samples_pass_the_two_sample_test_and_forgotten_noise_does_not(t
     x_T = Noise(0)(torch.empty(500, 2))
     samples = ddpm.sample(model, process, x_T, noise=Noise(1))
     assert energy_test(samples, dataset.x_test[:500], seed=0) > 0.05
-    without = ddpm.sample(model, process, x_T, noise=torch.zeros_like)
+    without = ddpm.sample(model, process, x_T, noise=Given(torch.zeros_like))
     assert energy_test(without, dataset.x_test[:500], seed=0) < 0.01

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from math import e, log, pi
+from typing import Any, cast
 
 import pytest
 import torch
@@ -87,7 +88,7 @@ def test_rates_out_of_range_are_refused(chain, betas):
 
 def test_gaussian_marginal_composes_the_kernels():
     """One step more: x -> sqrt(1 - beta) x + sqrt(beta) z takes N(m, v) to N(sqrt(1 - beta) m, (1 - beta) v + beta)."""
-    process, x_0 = GaussianDiffusion(BETAS), column(1.7, -0.3)
+    process, x_0, eps = GaussianDiffusion(BETAS), column(1.7, -0.3), column(0.4, -1.1)
     mean, variance = x_0, torch.zeros(1, dtype=torch.float64)
     for t, beta in enumerate(BETAS, 1):
         step, width = process.kernel(mean, t)
@@ -96,7 +97,6 @@ def test_gaussian_marginal_composes_the_kernels():
         mean, variance = (1 - beta).sqrt() * mean, (1 - beta) * variance + beta
         torch.testing.assert_close(process.marginal(x_0, t)[0], mean, rtol=1e-14, atol=0)
         torch.testing.assert_close(process.marginal(x_0, t)[1], variance[0], rtol=1e-13, atol=0)
-        eps = column(0.4, -1.1)
         torch.testing.assert_close(process.diffuse(x_0, t, eps), mean + variance.sqrt() * eps, rtol=1e-13, atol=0)
         torch.testing.assert_close(
             process.draw(process.marginal(x_0, t), Recorded(eps)), mean + variance.sqrt() * eps, rtol=1e-13, atol=0
@@ -382,7 +382,7 @@ def test_loss_is_least_and_flat_at_the_exact_reverse():
     best = at(shift)
     best.backward()
     assert best.item() == pytest.approx(-K.item(), abs=1e-12)
-    assert shift.grad.abs().max().item() < 1e-12
+    assert shift.grad is not None and shift.grad.abs().max().item() < 1e-12
     for k, size in product(range(4), (0.1, -0.1)):
         assert at(shift.detach() + size * torch.eye(4, dtype=torch.float64)[k]).item() > best.item() + 1e-4
 
@@ -398,6 +398,7 @@ def test_gradient_reaches_the_schedule():
 
     betas = BETAS.clone().requires_grad_()
     K(betas).backward()
+    assert betas.grad is not None
     for k in range(1, T):
         step = 1e-5 * torch.eye(T, dtype=torch.float64)[k]
         slope = (K(BETAS + step) - K(BETAS - step)) / 2e-5
@@ -449,7 +450,7 @@ def log_p(process: BinomialDiffusion, tables: dict[int, Tensor]) -> Tensor:
 def expected_bound(process: BinomialDiffusion, tables: dict[int, Tensor]) -> float:
     """Eq. 12 with every trajectory x_0..x_T written out and weighted by its probability."""
     x = bits(N)
-    forward = [None] + [chain(process, x, t) for t in range(1, process.T + 1)]
+    forward = {t: chain(process, x, t) for t in range(1, process.T + 1)}
     backward = {t: torch.stack([torch.where(y > 0, r, 1 - r).prod(1) for y in x], dim=1) for t, r in tables.items()} | {
         1: forward[1]
     }
@@ -532,7 +533,8 @@ def test_marginal_and_posterior_are_those_of_diffusers(monkeypatch):
     monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *a, **k: eps)
     for t in range(1, T + 1):
         x_t = process.diffuse(x_0, t, eps.flip(0))
-        theirs = scheduler.add_noise(x_0, eps.flip(0), torch.full((3,), t - 1))
+        index = cast(Any, torch.full((3,), t - 1))  # annotated as an IntTensor; any integers will do
+        theirs = scheduler.add_noise(x_0, eps.flip(0), index)
         torch.testing.assert_close(x_t, theirs, rtol=1e-13, atol=0)
         before = process.draw(process.posterior(x_0, x_t, t), Recorded(eps))
         step = scheduler.step(x_0, t - 1, x_t, return_dict=False)[0]
@@ -569,7 +571,8 @@ def test_same_seed_same_samples_and_arguments_unchanged(process, model):
     assert torch.equal(first, again) and not torch.equal(first, other) and torch.equal(x, kept)
     assert first.dtype == x.dtype and first.shape == x.shape
     state = torch.get_rng_state()
-    sample(model, process, x, noise=Noise(1)), bound(model, process, x, noise=Noise(1))
+    sample(model, process, x, noise=Noise(1))
+    bound(model, process, x, noise=Noise(1))
     assert torch.equal(state, torch.get_rng_state()) and torch.equal(x, kept)
 
 

@@ -11,11 +11,11 @@ import torch
 from implementations import dsm
 from implementations.common.noise import Noise
 from implementations.verification.oracles import GaussianMixture, line, two_modes
-from tests.implementations.toys import F64, draw
+from tests.implementations.toys import F64, Given, draw
 
 
-def given(eps: torch.Tensor):
-    return lambda like: eps
+def given(eps: torch.Tensor) -> Given:
+    return Given(lambda like: eps)
 
 
 def lively(x: torch.Tensor) -> torch.Tensor:

@@ -169,7 +169,9 @@ def test_step_size_is_where_the_variance_is_nearest_right(gamma, T):
     start = np.geomspace(1e-5, 1, 200)
     best = start[np.argmin([ratio(v) for v in start])]
     bounds, options = (best / 1.1, min(best * 1.1, 1)), {"xatol": 1e-5 * best}
-    expected = optimize.minimize_scalar(ratio, bounds=bounds, method="bounded", options=options).x
+    found = optimize.minimize_scalar(ratio, bounds=bounds, method="bounded", options=options)
+    assert isinstance(found, optimize.OptimizeResult)
+    expected = found.x
     # the grid has steps of 1.2e-4, the minimiser stops at about 1e-5, both relative
     assert u == pytest.approx(1 - 1 / gamma**2 if T == 1 else expected, rel=1e-3)
     assert ratio(u) <= ratio(expected) * (1 + 1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from itertools import pairwise, product
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from implementations.score_sde import VE, VP, SubVP
 from implementations.verification import solver_order
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import two_modes
-from tests.implementations.toys import F64, Told
+from tests.implementations.toys import F64, Given, Told, refuse
 
 SMALL = {"ve": VE(0.1, 5.0), "vp": VP(0.3, 8.0), "sub-vp": SubVP(0.3, 8.0)}
 each = pytest.mark.parametrize("kind", SMALL)
@@ -294,10 +295,7 @@ def test_moments_of_predictors_are_those_of_the_papers_recursions(kind, how, N):
 
 
 def test_a_step_of_flow_draws_nothing():
-    def refuse(like):
-        raise AssertionError("a deterministic step must not draw")
-
-    sde_.probability_flow_step(lively, VE(), torch.zeros(2, 1), 0.5, 0.4, noise=refuse)
+    sde_.probability_flow_step(lively, VE(), torch.zeros(2, 1), 0.5, 0.4, noise=Given(refuse))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, F64])
@@ -308,15 +306,15 @@ def test_a_time_given_as_a_whole_number_is_a_real_one_to_the_network(dtype):
         told.append(t)
         return -x * t[:, None]
 
-    quiet = {"noise": torch.ones_like}
+    ones = Given(torch.ones_like)
     steps = [*STEPS.values(), sde_.ancestral]
     velocity = sde_.probability_flow(model, sde)
-    whole = [step(model, sde, x, 1, 0, **quiet) for step in steps]
-    whole += [sde_.langevin(model, x, 1, **quiet), sde_.denoise(model, sde, x, 1), velocity(x, 1)]
+    whole = [step(model, sde, x, 1, 0, noise=ones) for step in steps]
+    whole += [sde_.langevin(model, x, 1, noise=ones), sde_.denoise(model, sde, x, 1), velocity(x, 1)]
     assert len(told) == 7
     assert all((t.dtype, t.tolist()) == (dtype, [1.0, 1.0, 1.0]) for t in told)
-    real = [step(model, sde, x, 1.0, 0.0, **quiet) for step in steps]
-    real += [sde_.langevin(model, x, 1.0, **quiet), sde_.denoise(model, sde, x, 1.0), velocity(x, 1.0)]
+    real = [step(model, sde, x, 1.0, 0.0, noise=ones) for step in steps]
+    real += [sde_.langevin(model, x, 1.0, noise=ones), sde_.denoise(model, sde, x, 1.0), velocity(x, 1.0)]
     assert all(torch.equal(a, b) for a, b in zip(whole, real, strict=True))
 
 
@@ -564,16 +562,17 @@ def test_ve_steps_are_those_of_diffusers():
     for i in range(N - 1, 0, -1):
         t, s = i / (N - 1), (i - 1) / (N - 1)
         score = lively(x, torch.full((5,), t, dtype=F64))
-        step = theirs.step_pred(score, torch.tensor(t + 1e-9, dtype=F64), x, generator=torch.Generator().manual_seed(i))
+        when = cast(Any, torch.tensor(t + 1e-9, dtype=F64))  # annotated as an int; its own timesteps are reals
+        step = theirs.step_pred(score, when, x, generator=torch.Generator().manual_seed(i), return_dict=False)
         ours = sde_.reverse_diffusion(lively, sde, x, t, s, noise=Noise(i))
-        torch.testing.assert_close(ours, step.prev_sample, rtol=0, atol=1e-8)
+        torch.testing.assert_close(ours, step[0], rtol=0, atol=1e-8)
         x = ours
         # its corrector draws in float32, whatever the sample is
         z = torch.randn(5, 3, generator=torch.Generator().manual_seed(i + 99)).double()
         score = lively(x, torch.full((5,), s, dtype=F64))
-        step = theirs.step_correct(score, x, generator=torch.Generator().manual_seed(i + 99))
+        step = theirs.step_correct(score, x, generator=torch.Generator().manual_seed(i + 99), return_dict=False)
         x = sde_.langevin(lively, x, s, r=0.2, noise=Recorded(z))
-        torch.testing.assert_close(x, step.prev_sample, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(x, step[0], rtol=1e-6, atol=1e-6)
 
 
 def test_vp_steps_are_those_of_diffusers_but_for_its_step_length():
@@ -581,7 +580,7 @@ def test_vp_steps_are_those_of_diffusers_but_for_its_step_length():
     it is compared over steps of that length.  What it calls score is the noise.
     """
     N, sde = 40, VP(0.3, 8.0)
-    theirs = ScoreSdeVpScheduler(num_train_timesteps=N, beta_min=0.3, beta_max=8.0)
+    theirs = ScoreSdeVpScheduler(num_train_timesteps=N, beta_min=0.3, beta_max=8)
     theirs.set_timesteps(N)
     x = Noise(1)(torch.empty(5, 3, dtype=F64))
     for i, t in enumerate([1.0, 0.6, 0.1]):
@@ -604,9 +603,9 @@ def test_ancestral_steps_of_ve_are_those_of_diffusers():
     x = (5 * Noise(1)(torch.empty(5, 3, dtype=F64))).float().double()
     for i, (t, s) in enumerate(pairwise(levels.tolist())):
         eps = -theirs.sigmas[i] * lively(x, torch.full((5,), t, dtype=F64))
-        step = theirs.step(eps, theirs.timesteps[i], x, generator=torch.Generator().manual_seed(i))
+        step = theirs.step(eps, theirs.timesteps[i], x, generator=torch.Generator().manual_seed(i), return_dict=False)
         ours = sde_.ancestral(lively, sde, x, t, s, noise=Noise(i))
-        torch.testing.assert_close(ours, step.prev_sample, rtol=0, atol=1e-11)
+        torch.testing.assert_close(ours, step[0], rtol=0, atol=1e-11)
         x = ours.float().double()
 
 
@@ -629,7 +628,9 @@ def test_runge_kutta_of_flow_matching_converges_to_our_flow_in_its_order(kind):
 
     def theirs(n):
         grid = torch.linspace(0.7, 0.1, n + 1, dtype=F64)
-        return ODESolver(lambda x, t: velocity(x, t)).sample(x, None, method="rk4", time_grid=grid)
+        end = ODESolver(lambda x, t: velocity(x, t)).sample(x, None, method="rk4", time_grid=grid)
+        assert isinstance(end, torch.Tensor)  # a list where return_intermediates is set
+        return end
 
     solver_order.measure(theirs, sde_.flow(lively, sde, x, 0.7, 0.1, tolerance=1e-12), [20, 40, 80]).require(3.9, 4.1)
 
@@ -674,11 +675,13 @@ def test_a_classifiers_gradient_makes_the_score_that_of_the_class(kind):
     x, y = law.sample(3, noise=Noise(0)), torch.tensor([1, 0, 1])
 
     def log_likelihood(x, t):
-        return law.log_prob(x, *sde.kernel(t), y) - law.log_prob(x, *sde.kernel(t))
+        alpha, sigma = sde.kernel(t)
+        return law.log_prob(x, alpha, sigma, y) - law.log_prob(x, alpha, sigma)
 
     with torch.no_grad():
         found = sde_.conditional(exact(law, sde), log_likelihood)(x, t)
-    torch.testing.assert_close(found, law.score(x, *sde.kernel(t), y), rtol=0, atol=1e-9)
+    alpha, sigma = sde.kernel(t)
+    torch.testing.assert_close(found, law.score(x, alpha, sigma, y), rtol=0, atol=1e-9)
     assert not found.requires_grad and not x.requires_grad
 
 

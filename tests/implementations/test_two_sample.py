@@ -21,6 +21,7 @@ from implementations.common.rows import for_all, per_row
 from implementations.lab.data import Dataset, load
 from implementations.lab.training import train
 from implementations.verification.twosample import energy_test
+from tests.implementations.toys import Given
 
 pytestmark = pytest.mark.slow
 ROWS, LEVEL = 500, 0.05
@@ -48,6 +49,12 @@ def x_T(scale: float = 1.0) -> Tensor:
 
 def shrunk(factor: float, noise: Noise, x: Tensor) -> Tensor:
     return factor * noise(x)
+
+
+def other_classes() -> Tensor:
+    y = points().y_test
+    assert y is not None
+    return y[-ROWS:]
 
 
 def chain() -> ddpm.GaussianDiffusion:
@@ -89,7 +96,7 @@ def by_ncsn() -> tuple[Tensor, Tensor]:
     wrong = start
     for sigma in sigmas.tolist():
         alpha, draws = 0.2 * sigma**2, Noise(1)
-        wrong = ncsn.langevin(model, wrong, sigma, alpha, 40, noise=partial(shrunk, alpha**0.5, draws))
+        wrong = ncsn.langevin(model, wrong, sigma, alpha, 40, noise=Given(partial(shrunk, alpha**0.5, draws)))
     return samples, wrong
 
 
@@ -127,7 +134,9 @@ def by_vdm() -> tuple[Tensor, Tensor]:
         Levels(perceptron()),
         lambda model, batch, noise: vdm.diffusion_loss(model, schedule, batch[0], noise=noise).mean(),
     )
-    samples, wrong = (vdm.sample(model, schedule, x_T(), 200, noise=noise) for noise in (Noise(1), torch.zeros_like))
+    samples, wrong = (
+        vdm.sample(model, schedule, x_T(), 200, noise=noise) for noise in (Noise(1), Given(torch.zeros_like))
+    )
     return samples, wrong
 
 
@@ -158,7 +167,7 @@ def by_edm() -> tuple[Tensor, Tensor]:
 
 def by_adm() -> tuple[Tensor, Tensor]:
     """Guided by a classifier to the classes of other points, scale 1: Bayes' rule.  Wrong: the gradient's sign."""
-    process, y = chain(), points().y_test[-ROWS:]
+    process, y = chain(), other_classes()
     model = trained(perceptron(), lambda model, batch, noise: ddpm.loss(model, process, batch[0], noise=noise))
     classifier = trained(
         perceptron(8), lambda model, batch, noise: adm.classifier_loss(model, process, *batch, noise=noise)
@@ -174,9 +183,10 @@ def by_adm() -> tuple[Tensor, Tensor]:
 
 def by_cfg() -> tuple[Tensor, Tensor]:
     """The conditional model, scale 1, for the classes of other points.  Wrong: far too much of it, scale 5."""
-    process, y, null = chain(), points().y_test[-ROWS:], 8
+    process, y, null = chain(), other_classes(), 8
     model = trained(
-        perceptron(classes=9), lambda model, batch, noise: cfg.loss(model, process, *batch, null, noise=noise)
+        perceptron(classes=9),
+        lambda model, batch, noise: cfg.loss(model, process, batch[0], batch[1], null, noise=noise),
     )
     samples, wrong = (
         ddpm.sample(cfg.guided(model, y, scale, null), process, x_T(), noise=Noise(1)) for scale in (1.0, 5.0)

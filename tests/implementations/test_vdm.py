@@ -551,7 +551,7 @@ def test_sampling_is_that_of_diffusers_for_the_chain_of_the_same_levels():
     generator = torch.Generator().manual_seed(2)
     for k in range(T, 0, -1):
         eps = lively(z, bent(torch.full((5,), k / T, dtype=F64)))
-        z = theirs.step(eps, k, z, generator=generator).prev_sample
+        z = theirs.step(eps, k, z, generator=generator, return_dict=False)[0]
     torch.testing.assert_close(ours, z, rtol=0, atol=1e-10)
 
 

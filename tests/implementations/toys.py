@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +18,28 @@ F64 = torch.float64
 def draw(*shape: int, seed: int = 0) -> Tensor:
     """Standard normal numbers, float64."""
     return Noise(seed)(torch.empty(shape, dtype=F64))
+
+
+class Given(Noise):
+    """Normal draws that a function gives; whoever asks for other numbers fails."""
+
+    def __init__(self, normal: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.normal = normal
+
+    def __call__(self, like: Tensor) -> Tensor:
+        return self.normal(like)
+
+    def uniform(self, like: Tensor) -> Tensor:
+        raise AssertionError("only normal numbers are given")
+
+    def integers(self, low: int, high: int, like: Tensor) -> Tensor:
+        raise AssertionError("only normal numbers are given")
+
+
+def refuse(like: Tensor) -> Tensor:
+    """For `Given`: what is deterministic must not draw."""
+    raise AssertionError("what is deterministic must not draw")
 
 
 def grid(reach: float, points: int) -> tuple[Tensor, float]:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.func import functional_call
 
 from implementations.common.mlp import MLP
@@ -12,7 +11,7 @@ from implementations.common.noise import Noise
 F64 = torch.float64
 
 
-def awake(model: nn.Module) -> nn.Module:
+def awake(model: MLP) -> MLP:
     """All parameters random, so that layers that start at zero hide nothing."""
     generator = torch.Generator().manual_seed(0)
     for p in model.parameters():

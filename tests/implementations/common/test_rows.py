@@ -81,7 +81,8 @@ def test_numbers_go_to_where_the_rows_are(function, value):
 
 def test_the_numbers_given_are_left_as_they_were():
     given = EACH.clone()
-    per_row(given, torch.zeros(3, 2)).add(1), for_all(given, torch.zeros(3, 2)).add(1)
+    per_row(given, torch.zeros(3, 2)).add(1)
+    for_all(given, torch.zeros(3, 2)).add(1)
     assert torch.equal(given, EACH) and given.shape == (3,)
 
 

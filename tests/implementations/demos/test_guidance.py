@@ -11,6 +11,7 @@ from implementations.common.noise import Noise
 from implementations.demos import guidance
 from implementations.demos.guidance import Exchange
 from implementations.lab.demo import Run
+from implementations.verification.sample_measures import Classifier
 from tests.implementations.toys import F64
 
 CLAIMS = (guidance.fidelity_gained, guidance.diversity_lost)
@@ -26,19 +27,19 @@ def test_three_classes_lie_on_a_triangle_and_bayes_rule_errs_on_one_point_in_fou
     torch.testing.assert_close(mixture.means, corners, rtol=0, atol=1e-12)
     torch.testing.assert_close(mixture.covs, 0.8 * torch.eye(2, dtype=F64).expand(3, 2, 2), rtol=0, atol=0)
     torch.testing.assert_close(mixture.weights, torch.full((3,), 1 / 3, dtype=F64), rtol=0, atol=1e-15)
-    assert mixture.labels.tolist() == [0, 1, 2]
+    assert mixture.labels is not None and mixture.labels.tolist() == [0, 1, 2]
     x = mixture.sample(20000, noise=Noise(0))
     assert mixture.class_posterior(x).max(1).values.mean().item() == pytest.approx(0.75, abs=0.02)
 
 
 def test_fidelity_and_spread_are_measured_per_class():
-    class Judge:
+    class Judge(Classifier):
         def agreement(self, x, y):
             return ((x[:, 0] > 2).long() == y).double().mean().item()
 
     x = torch.tensor([[0.0], [1.0], [3.0], [3.0], [7.0], [-1.0], [1.5]])
     y = torch.tensor([0, 0, 1, 1, 1, 2, 2])
-    right, spread = guidance.fidelity_and_spread(Judge(), x, y)
+    right, spread = guidance.fidelity_and_spread(Judge(None, accuracy=1.0, held_out=0), x, y)
     assert right == pytest.approx(5 / 7)
     assert spread == pytest.approx((1 + (0 + 4 + 4) / 3 + 2.5) / 3)
 

@@ -43,11 +43,12 @@ def test_digits_are_scikit_learn_s_split_once_and_for_all():
     from sklearn.datasets import load_digits
 
     d = load("digits")
+    assert d.y is not None and d.y_test is not None
     assert (len(d.x), len(d.x_test), d.levels, d.classes) == (1438, 359, 17, 10)
     pixels = ((torch.cat([d.x, d.x_test]) + 1) * 8).flatten(1)
     labelled = torch.cat([pixels, torch.cat([d.y, d.y_test])[:, None]], 1)
-    bunch = load_digits()
-    expected = np.concatenate([bunch.data, bunch.target[:, None]], 1)
+    images, target = load_digits(return_X_y=True)
+    expected = np.concatenate([images, target[:, None]], 1)
     assert sorted(map(tuple, labelled.tolist())) == sorted(map(tuple, expected.tolist()))
     assert set(d.y_test.tolist()) == set(range(10))
     assert d.y[:8].tolist() == [2, 8, 2, 6, 6, 7, 1, 9]  # a change of the split would make every old figure wrong
@@ -132,6 +133,7 @@ def check(d: data.Dataset, arrays: list[np.ndarray]) -> None:
     assert d.x.shape == (6, 1, 28, 28) and d.levels == 256 and d.range == (-1.0, 1.0)
     for x, pixels in ((d.x, arrays[0]), (d.x_test, arrays[2])):
         np.testing.assert_allclose(x[:, 0].numpy(), pixels / 127.5 - 1, atol=1e-6)
+    assert d.y is not None and d.y_test is not None
     assert d.y.tolist() == arrays[1].tolist() and d.y_test.tolist() == arrays[3].tolist()
 
 
@@ -163,7 +165,7 @@ def server(tmp_path):
     asked = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, form, *args):
+        def log_message(self, format, *args):
             asked.append(self.path)
 
     with http.server.ThreadingHTTPServer(
@@ -225,6 +227,7 @@ def test_cifar10_in_the_binary_format(packed, tmp_path, monkeypatch):
     d = load("cifar10")
     rows = np.concatenate([rows for _, rows in members.values()])
     assert d.x.shape == (10, 3, 32, 32) and d.x_test.shape == (2, 3, 32, 32)
+    assert d.y is not None and d.y_test is not None
     assert torch.cat([d.y, d.y_test]).tolist() == rows[:, 0].tolist()
     # the byte of channel c, row i, column j is number 1 + 1024 c + 32 i + j
     assert ((d.x[3, 2, 5, 7] + 1) * 127.5).round() == rows[3, 1 + 2 * 1024 + 5 * 32 + 7]
@@ -242,5 +245,6 @@ def test_cifar10_of_another_format_is_refused(tmp_path, monkeypatch):
 
 def test_data_move_as_a_whole():
     d = load("moons").to("meta")
+    assert d.y is not None and d.y_test is not None
     assert {v.device.type for v in (d.x, d.y, d.x_test, d.y_test)} == {"meta"}
     assert load("swiss-roll").to("meta").y is None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any, cast
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def test_once_remembers_nothing_of_what_failed():
 def test_a_run_is_frozen_and_compares_by_its_options():
     assert Run(seed=1) == Run(seed=1) != Run(seed=2)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Run().seed = 3
+        cast(Any, Run()).seed = 3
     assert Run(seed=4, device="cpu").training == {
         "device": "cpu", "seed": 4, "out": None, "resume": False, "progress": False,
     }  # fmt: skip

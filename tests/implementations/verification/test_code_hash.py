@@ -30,7 +30,9 @@ def root(tmp_path):
 
 
 def test_the_closure_is_what_an_import_runs(root):
-    found = closure(locate("implementations.ddpm", root), root)
+    path = locate("implementations.ddpm", root)
+    assert path is not None
+    found = closure(path, root)
     assert set(found) == {f"implementations{m}" for m in ("", ".dpm", ".common", ".common.noise")}
 
 

@@ -1,5 +1,7 @@
 """Each closed form against an integral, a derivative or another library's density."""
 
+from collections.abc import Callable
+from functools import partial
 from math import cos, pi, sin
 
 import numpy as np
@@ -8,7 +10,14 @@ import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from implementations.common.noise import Noise
-from implementations.verification.oracles import Gaussian, GaussianMixture, eight_gaussians, line, two_modes
+from implementations.verification.oracles import (
+    Gaussian,
+    GaussianMixture,
+    Prediction,
+    eight_gaussians,
+    line,
+    two_modes,
+)
 
 F64 = torch.float64
 LEVELS = [(1.0, 0.5), (0.8, 0.6), (0.1, 0.995), (1.0, 20.0)]
@@ -57,16 +66,16 @@ def test_every_expectation_equals_its_integral_over_x_0(mixture, level):
     total = joint.sum(1)
     weight = joint / total[:, None]
     # Below 0.3 sd of the narrowest component a step, the rule's relative error is below exp(-2 (pi / 0.3)^2).
-    close = {"rtol": 1e-9, "atol": 1e-9}
+    close = partial(torch.testing.assert_close, rtol=1e-9, atol=1e-9)
     mean = weight @ x_0
-    torch.testing.assert_close(mixture.log_prob(x, alpha, sigma), total.log(), **close)
-    torch.testing.assert_close(mixture.denoise(x, alpha, sigma), mean, **close)
-    torch.testing.assert_close(mixture.eps(x, alpha, sigma), torch.einsum("bn,bnd->bd", weight, eps), **close)
+    close(mixture.log_prob(x, alpha, sigma), total.log())
+    close(mixture.denoise(x, alpha, sigma), mean)
+    close(mixture.eps(x, alpha, sigma), torch.einsum("bn,bnd->bd", weight, eps))
     centred = x_0 - mean[:, None]
     spread = torch.einsum("bn,bni,bnj->bij", weight, centred, centred)
-    torch.testing.assert_close(mixture.covariance(x, alpha, sigma), spread, **close)
+    close(mixture.covariance(x, alpha, sigma), spread)
     score = torch.einsum("bn,bnd->bd", weight, -eps / sigma)
-    torch.testing.assert_close(mixture.score(x, alpha, sigma), score, **close)
+    close(mixture.score(x, alpha, sigma), score)
 
 
 def test_score_is_the_gradient_of_log_prob_with_a_level_per_row_and_with_classes():
@@ -261,8 +270,11 @@ def test_models_of_a_chain_read_the_table_at_t_and_keep_shape_and_dtype():
     abar = torch.tensor([1.0, 0.9, 0.5, 0.0], dtype=F64)
     x, t = mixture.sample(3, sigma=1.0, noise=Noise(10)), torch.tensor([1, 3, 2])
     alpha, sigma = abar[t].sqrt(), (1 - abar[t]).sqrt()
-    for predict, exact in (("eps", mixture.eps), ("x_0", mixture.denoise), ("v", mixture.v), ("score", mixture.score)):
-        torch.testing.assert_close(mixture.model(abar, predict)(x, t), exact(x, alpha, sigma))
+    exact: dict[Prediction, Callable[..., torch.Tensor]] = {
+        "eps": mixture.eps, "x_0": mixture.denoise, "v": mixture.v, "score": mixture.score,
+    }  # fmt: skip
+    for predict, oracle in exact.items():
+        torch.testing.assert_close(mixture.model(abar, predict)(x, t), oracle(x, alpha, sigma))
     image = x.float().reshape(3, 1, 2, 1)
     out = mixture.model(abar)(image, t)
     assert out.shape == image.shape
@@ -286,18 +298,18 @@ def test_the_laws_that_methods_are_judged_on():
     assert three.weights.tolist() == pytest.approx([0.5, 0.2, 0.3])
     assert three.means[:, 0].tolist() == [-1.0, 0.4, 1.5]
     assert three.covs[:, 0, 0].sqrt().tolist() == pytest.approx([0.2, 0.3, 0.5])
-    assert three.labels.tolist() == [0, 0, 1]
+    assert three.labels is not None and three.labels.tolist() == [0, 0, 1]
     assert two.weights.tolist() == pytest.approx([0.8, 0.2])
     assert two.means.tolist() == [[-1.0, 0.5], [2.0, -1.5]]
     assert two.covs.tolist() == [[[0.2, 0.08], [0.08, 0.1]], [[0.05, -0.02], [-0.02, 0.15]]]
-    assert two.labels.tolist() == [0, 1]
+    assert two.labels is not None and two.labels.tolist() == [0, 1]
     assert (two.means[0] - two.means[1]).norm().item() == pytest.approx(3.6, abs=0.01)
     circle = torch.complex(eight.means[:, 0], eight.means[:, 1])
     around = torch.polar(torch.full((8,), 2.0, dtype=F64), torch.arange(8, dtype=F64) * pi / 4)
     torch.testing.assert_close(circle, around)
     assert eight.weights.tolist() == pytest.approx([1 / 8] * 8)
     torch.testing.assert_close(eight.covs, 0.0225 * torch.eye(2, dtype=F64).expand(8, 2, 2))
-    assert eight.labels.tolist() == list(range(8))
+    assert eight.labels is not None and eight.labels.tolist() == list(range(8))
 
 
 @pytest.mark.parametrize(

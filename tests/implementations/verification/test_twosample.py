@@ -138,7 +138,7 @@ def test_false_alarms_take_two_hundred_runs_and_power_fifty_at_five_percent():
     caught = power(test, draw, lambda run: -draw(run))
     assert [(rate.rejected, rate.runs) for rate in (alarms, caught)] == [(200, 200), (50, 50)]
     for rate in (
-        false_alarms(lambda x, y, seed: 0.06, lambda run: (0, 0), 3),
+        false_alarms(lambda x, y, seed: 0.06, lambda run: (draw(run), draw(run)), 3),
         power(lambda x, y, seed: 0.06, draw, draw, 3),
     ):
         assert (rate.rejected, rate.runs) == (0, 3)

@@ -2,6 +2,7 @@
 
 import io
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,7 +18,11 @@ from tests.implementations.lab import toy_demo
 
 
 def claim(
-    value: float = 0.1, control: float = 0.5, relation: str = "<=", bound: float = 0.2, name: str = "error"
+    value: float = 0.1,
+    control: float = 0.5,
+    relation: Literal["<=", ">="] = "<=",
+    bound: float = 0.2,
+    name: str = "error",
 ) -> Claim:
     return Claim("It is small.", value, bound, relation, control, "no idea", "section 1", name)
 
@@ -75,7 +80,7 @@ def test_a_demo_is_measured_over_its_seeds(cached, capsys):
     assert [error[k] for k in ("worst", "worst_seed", "control_best", "control_seed")] == [0.13, 3, 0.2, 3]
     assert error["value"] == pytest.approx(0.115) and not error["holds"], "0.2 is inside the bound"
     assert got["figures"] == [{"file": "toy-rings.webp", "alt": "Dots on a line.", "width": 4, "height": 3}]
-    assert Image.open(io.BytesIO(picture)).size == (4, 3)
+    assert picture is not None and Image.open(io.BytesIO(picture)).size == (4, 3)
     assert set(got["versions"]) == {"python", "torch", "numpy"}
     assert "toy: seed 0 done, 1 of 2\n" in capsys.readouterr().err
 

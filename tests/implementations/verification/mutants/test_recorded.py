@@ -81,6 +81,7 @@ def test_a_file_that_no_run_wrote_is_named_with_its_remedy_and_counts_as_nothing
     with pytest.raises(RecordedError, match=r"toy-method\.bugs\.yaml is not "):
         recorded.read("toy_method", root)
     said = recorded.stale("toy_method", root)
+    assert said is not None
     assert said.startswith("toy-method.bugs.yaml is not ") and said.endswith(f": {REMEDY}")
     assert recorded.weak("toy_method", root) == []
 

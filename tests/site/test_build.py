@@ -197,7 +197,7 @@ def test_paper_page_shows_all_there_is(small: Any) -> None:
     assert {"../../papers/start/", "../../papers/survey/", "../../code/ring/#L10"} <= links
     for words in ("Score 3 of 3, by seed 001", "proven: 1 claim holds", "0.4987", "≤ 0.51", "seed 0", "64 × 32 px"):
         assert words in page.text
-    assert small.html("papers/ring").count("<mark") == 1
+    assert len(re.findall(r"<mark[ >]", small.html("papers/ring"))) == 1
 
 
 def test_shown_lines_are_those_of_the_equation(small: Any) -> None:

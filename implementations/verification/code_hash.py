@@ -99,6 +99,7 @@ class _Reach:
         self.files: dict[str, _File | None] = {}
         self.whole: set[str] = set()
         self.wanted: set[tuple[str, str]] = set()
+        self.asked: set[tuple[str, str, str]] = set()
         self.taken: dict[str, set[int]] = {}
 
     def collect(self, name: str, definition: str) -> dict[str, bytes]:
@@ -171,9 +172,15 @@ class _Reach:
 
     def _imported(self, module: str, name: str, attribute: str) -> None:
         """What is used of an import: a name of a module or, where the name is itself a module, an attribute of it."""
+        if (module, name, attribute) in self.asked:
+            return
+        self.asked.add((module, name, attribute))
         inner = f"{module}.{name}" if name else module
         if name and self._file(inner) is None:
             self._name(module, name)
+            file = self._file(module)
+            if file is not None and name in file.imports:  # only handed on there: what it is counts where it comes from
+                self._imported(*file.imports[name], attribute)
         elif attribute:
             self._enter(module)
             self._name(inner, attribute)

@@ -319,7 +319,7 @@ def test_an_algorithm_that_stands_on_no_def_is_a_problem_with_its_fix(methods):
     problems = {p.message: p for p in check(collection) if p.code == "algorithm"}
     stray = problems["Alg. 2 does not stand on a `def`"]
     assert (stray.path.name, stray.line) == ("second.py", 6)
-    assert "where a `def` begins or where its signature ends" in stray.fix
+    assert "where a `def` begins or where its signature ends" in (stray.fix or "")
     assert len(problems) == 2, "and it is no anchor of the record's"
 
 

@@ -117,7 +117,7 @@ def test_network_gets_c_noise_as_a_thousand_steps():
 @pytest.mark.parametrize(
     ("kind", "departs", "reaches"),
     [
-        # by hand, for images of standard deviation s: (s^2 + sigma^2) c_in^2 = 1, c_out / s = sigma / (s^2 + sigma^2)^.5
+        # by hand, for images of standard deviation s: (s^2 + sigma^2) c_in^2 = 1, c_out/s = sigma / (s^2 + sigma^2)^.5
         (edm.Denoiser, lambda s: 0.0, lambda s: 80 / (s**2 + 80**2) ** 0.5),
         # c_in^2 = 1 / (1 + sigma^2), at the least sigma, and c_out = -sigma
         (demo.NoisePredicting, lambda s: 1 - s**2, lambda s: 80 / s),

@@ -216,7 +216,8 @@ def noisy_classifier(run: Run) -> Claim:
         bound=0.88,
         relation=">=",
         control=share_right(run, by_algorithm_2(run, STRONG, unaware)),
-        control_is="a classifier that was trained on clean images only",
+        control_is="a classifier that was trained on clean images only, half as long, which makes it the better judge "
+        "of noisy ones: trained as long it is weaker still",
         of="section 4.3: the classifier is trained on the diffusion model's own noise",
     )
 

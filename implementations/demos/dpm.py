@@ -216,7 +216,8 @@ def heartbeat_bits(run: Run) -> Claim:
         return bits_of(chain.trained.model, chain.process, beats(run).x_test[:64], run.seed)
 
     return Claim(
-        statement="The bound K on heartbeats, five equally likely sequences: the truth is log2(1/5) = -2.322 bits",
+        statement="The bound K on heartbeats, five equally likely sequences, in bits: less than half a bit below their "
+        "true log-likelihood, log2(1/5) = -2.322",
         value=bits(long_chain(run)),
         bound=-2.75,
         relation=">=",

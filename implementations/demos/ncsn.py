@@ -131,7 +131,7 @@ def law(run: Run) -> Claim:
     return Claim(
         statement="energy distance between samples and held-out images, over the distance between images",
         value=excess_energy(states[-1], held_out),
-        bound=0.06,
+        bound=0.025,
         relation="<=",
         control=excess_energy(plain, held_out),
         control_is="plain Langevin dynamics with the same network, start and evaluations",

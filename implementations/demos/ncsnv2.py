@@ -172,10 +172,11 @@ def law(run: Run) -> Claim:
     return Claim(
         statement="energy distance between samples and held-out images, over the distance between images",
         value=excess_energy(samples(run), held_out),
-        bound=0.06,
+        bound=0.045,
         relation="<=",
         control=excess_energy(samples(run, Undivided), held_out),
-        control_is="the same network, trained alike, not divided by sigma",
+        control_is="the same network, trained alike, not divided by sigma: its samples stay noise, so that a far worse "
+        "sampler than ours would hold this bound too",
         of="section 3.3",
     )
 

@@ -174,11 +174,10 @@ def schedules(run: Run) -> dict[str, Schedule]:
 class Estimates(NamedTuple):
     """Of the bound on held-out images, in bits per dimension, (3, 3, B): three draws, three terms, a row each.
 
-    terms: in continuous time, by schedule; in_ten_steps: of the learned one; left: what comes next in the stream.
+    terms: in continuous time, by schedule; left: what comes next in the stream.
     """
 
     terms: dict[str, Tensor]
-    in_ten_steps: Tensor
     left: Noise
 
 
@@ -186,12 +185,11 @@ class Estimates(NamedTuple):
 def estimates(run: Run) -> Estimates:
     model, x, noise = network(run).model, held_out(run, 1000), Noise(run.seed)
 
-    def three(schedule: Schedule, T: int | None = None) -> Tensor:
-        each = [bound(model, schedule, x, levels(dataset(run)), T=T, noise=noise) for _ in range(3)]
+    def three(schedule: Schedule) -> Tensor:
+        each = [bound(model, schedule, x, levels(dataset(run)), noise=noise) for _ in range(3)]
         return torch.stack([per_dimension(terms, x) for terms in each])
 
-    terms = {name: three(schedule) for name, schedule in schedules(run).items()}
-    return Estimates(terms, three(schedules(run)["learned"], T=10), noise)
+    return Estimates({name: three(schedule) for name, schedule in schedules(run).items()}, noise)
 
 
 def variance(run: Run) -> Claim:
@@ -208,16 +206,24 @@ def variance(run: Run) -> Claim:
     )
 
 
-def bits(run: Run) -> Claim:
-    found = estimates(run)
+def more_steps(run: Run) -> Claim:
+    model, x = network(run).model, held_out(run, 1000)
+
+    def bits(T: int | None) -> float:
+        noise = Noise(run.seed + 1)
+        each = [bound(model, model.schedule, x, levels(dataset(run)), T=T, noise=noise) for _ in range(3)]
+        return torch.stack([per_dimension(terms, x).sum(0) for terms in each]).mean().item()
+
+    endless = bits(None)
     return Claim(
-        statement="the bound on held-out images, in bits per dimension, in continuous time",
-        value=found.terms["learned"].sum(1).mean().item(),
-        bound=2.8,
+        statement="what the bound on held-out images takes in 1000 steps above that in continuous time, in bits per "
+        "dimension",
+        value=bits(1000) - endless,
+        bound=0.01,
         relation="<=",
-        control=found.in_ten_steps.sum(1).mean().item(),
-        control_is="the same network and schedule in ten steps",
-        of="section 4.1",
+        control=bits(100) - endless,
+        control_is="100 steps",
+        of="section 4.1: more steps lower the bound, and continuous time is their limit",
     )
 
 
@@ -255,7 +261,7 @@ def sheets(run: Run) -> Figure:
 
 
 DEMO = Demo(
-    claims=(invariance, entropy, variance, bits),
+    claims=(invariance, entropy, variance, more_steps),
     figures=(sheets,),
     network=network,
     steps=200,

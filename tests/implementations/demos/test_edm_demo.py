@@ -13,6 +13,7 @@ from implementations.common.noise import Noise
 from implementations.common.rows import per_row
 from implementations.demos import edm as demo
 from implementations.lab.data import load
+from implementations.lab.training import Trained
 from implementations.unet import UNet
 from implementations.verification.oracles import eight_gaussians, line, two_modes
 from implementations.verification.sample_measures import memorisation
@@ -113,15 +114,23 @@ def test_network_gets_c_noise_as_a_thousand_steps():
     assert (near - expected[0]).abs().max() > 1e-2  # what is compared depends on c_noise
 
 
-def test_departure_from_one_of_the_three_scalings():
-    """By hand.  Of noise prediction: the input's variance is (y^2 + sigma^2) / (1 + sigma^2), the target's 1."""
-    low, high = 0.002**2, 80.0**2
-    ours, noise_predicting, unscaled = (
-        demo.departure_from_one(kind(nn.Identity())) for kind in (edm.Denoiser, demo.NoisePredicting, demo.Unscaled)
-    )
-    assert ours < 1e-12
-    assert noise_predicting == pytest.approx(1 - (0.25 + low) / (1 + low), rel=1e-9)
-    assert unscaled == pytest.approx(high - 0.75, rel=1e-9)
+@pytest.mark.parametrize(
+    ("kind", "departs", "reaches"),
+    [
+        # by hand, for images of standard deviation s: (s^2 + sigma^2) c_in^2 = 1, c_out/s = sigma / (s^2 + sigma^2)^.5
+        (edm.Denoiser, lambda s: 0.0, lambda s: 80 / (s**2 + 80**2) ** 0.5),
+        # c_in^2 = 1 / (1 + sigma^2), at the least sigma, and c_out = -sigma
+        (demo.NoisePredicting, lambda s: 1 - s**2, lambda s: 80 / s),
+    ],
+)
+def test_what_is_measured_of_scalings(monkeypatch, kind, departs, reaches):
+    run = demo.DEMO.run(seed=3)
+    s = demo.sigma_data(run)
+    monkeypatch.setattr(demo, "network", lambda run: Trained(edm.Denoiser(Lively(), s), [], 0.0))
+    departure, reached = demo.measured(run, kind)
+    # the held-out images' own variance is not quite that of the training images
+    assert departure == pytest.approx(departs(s), abs=0.05)
+    assert reached == pytest.approx(reaches(s), rel=1e-4)
 
 
 def test_controls_see_the_noise_level_as_the_denoiser_does():

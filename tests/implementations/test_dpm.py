@@ -221,10 +221,11 @@ def test_laws_of_coins_are_float64_for_float32_bits():
     betas, bits = torch.tensor([1e-9, 0.5], dtype=torch.float64), torch.tensor([[1.0, 0.0]])
     process = BinomialDiffusion(betas, 0.3)
     expected = torch.tensor([[1 - 0.7e-9, 0.3e-9]], dtype=torch.float64)
-    for law in (process.kernel(bits, 1), process.marginal(bits, 1), process.reverse(lambda x, t: 0 * x, bits, 1)):
+    t = torch.tensor([1])
+    for law in (process.kernel(bits, t), process.marginal(bits, t), process.reverse(lambda x, t: 0 * x, bits, t)):
         assert law.dtype == torch.float64
         torch.testing.assert_close(law, expected, rtol=0, atol=1e-15)
-    assert process.posterior(bits, bits, 2).dtype == torch.float64
+    assert process.posterior(bits, bits, t + 1).dtype == torch.float64
 
 
 def test_entropies_of_coins_are_float64_for_float32_bits():

@@ -12,10 +12,9 @@ def with_history(importance):
 ARGUMENTS = {"Importance.record": {"t": lambda world, which: world.steps("t") % 4 + 1}}
 BUILT = {"Importance": with_history}
 HISTORY = "keeps the losses it is told: that is what it is for"
+STOPPED = "the bound must not move the mean: its gradient is stopped there (section 3.1)"
 LEFT_OUT = {
-    "gradients": {
-        "hybrid_loss(model)": "the bound must not move the mean: its gradient is stopped there (section 3.1)"
-    },
+    "gradients": {"hybrid_loss(model)": STOPPED, "hybrid_loss(x_0)": STOPPED},
     "draws": {"Importance.record": HISTORY},
     "arguments": {"Importance": HISTORY, "Importance.record": HISTORY, "bound_loss": HISTORY},
 }

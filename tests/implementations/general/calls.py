@@ -7,7 +7,7 @@ What the vocabulary cannot tell stands in tests/implementations/calls/<method>.p
   VARIANTS    {pattern: {variant: {argument: values}}}: a further way to call, tested like the first
   BUILT       {class: function of an object that was just made}: what an object needs before it is of use
   LEFT_OUT    {test: {name: reason}}: what a general test ("gradients", "configurations", "shapes", "draws",
-              "arguments") does not ask; the name is a pattern for functions, "loss" or "loss(x)" for one argument.
+              "arguments") does not ask: of "loss", or a pattern, of "loss[variant]", or of one argument, "loss(x)".
               One that is not needed, because the test would pass, fails
 """
 
@@ -34,6 +34,8 @@ from tests.implementations.general.vocabulary import SCALARS, Signature, World, 
 
 PACKAGE = "implementations"
 DECLARED = "tests.implementations.calls"
+WITHOUT = "without"
+"""The variant in which all that may be None is None."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class Target:
         """The reason why a test is not asked of it, or of one of its arguments; empty if it is."""
         for name, reason in self.declared("LEFT_OUT").get(test, {}).items():
             pattern, _, rest = name.partition("(")
-            if rest.rstrip(")") == argument and fnmatchcase(self.name, pattern):
+            named = fnmatchcase(self.name, pattern) or pattern == f"{self.name}[{self.variant}]"
+            if rest.rstrip(")") == argument and named:
                 return reason
         return ""
 
@@ -124,7 +127,7 @@ def declarations(method: str) -> ModuleType | None:
 
 
 def _public(owner: Any, where: str) -> Iterator[tuple[str, Any]]:
-    for name, member in vars(owner).items():
+    for name, member in list(vars(owner).items()):
         if not name.startswith("_") and getattr(inspect.unwrap(member), "__module__", None) == where:
             yield name, member
 
@@ -176,6 +179,9 @@ def _ways(target: Target) -> Iterator[Target]:
     for pattern, variants in target.declared("VARIANTS").items():
         if fnmatchcase(target.name, pattern):
             ways += [replace(target, variant=variant) for variant in variants]
+    without = replace(ways[0], variant=WITHOUT)
+    if not inspect.isclass(target.function) and optional(target.signature) and not _refused(without):
+        ways.append(without)
     yield from ways
 
 
@@ -237,15 +243,24 @@ def of_all_methods(call: Call) -> list[Tensor]:
 
 
 def arguments(signature: Signature, given: Mapping[str, Any], world: World, target: Target) -> dict[str, Any]:
-    found = {}
+    found, left_away = {}, optional(signature) if target.variant == WITHOUT else []
     for name in signature.parameters:
+        here, which = world, world.which(name)
+        if name in left_away:
+            if which == 0:
+                found[name] = None
+                continue
+            here, which = replace(world, others={name: which - 1}), which - 1
         if name in given:
-            declared, which = given[name], world.which(name)
-            found[name] = declared(world, which) if callable(declared) else copy.deepcopy(declared[which])
+            declared = given[name]
+            found[name] = declared(here, which) if callable(declared) else copy.deepcopy(declared[which])
         else:
-            make = partial(_made, target=target)
-            found[name] = value(name, signature, world, make)
+            found[name] = value(name, signature, here, partial(_made, target=target))
     return found
+
+
+def optional(signature: Signature) -> list[str]:
+    return [name for name, p in signature.parameters.items() if text(p.annotation).endswith("None")]
 
 
 def _made(kind: type, world: World, name: str, *, target: Target) -> Any:

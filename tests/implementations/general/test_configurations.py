@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.implementations.general.calls import asked, every, prepared
-from tests.implementations.general.vocabulary import SCALARS, World
+from tests.implementations.general.vocabulary import BATCH, SCALARS, World
 
 
 def result(target, **others):
@@ -69,6 +69,29 @@ def agrees(target):
             torch.testing.assert_close(b.double(), a.double(), rtol=1e-4, atol=2e-5 * scale)
         else:
             assert torch.equal(a, b)
+
+
+def one_or_many(target) -> list[str]:
+    """Arguments that are one number for all rows, or one for each."""
+    wanted = ("int | Tensor", "float | Tensor", "Time")
+    return [n for n, p in target.signature.parameters.items() if p.annotation in wanted]
+
+
+@every(lambda target: bool(one_or_many(target)))
+def test_a_number_for_all_rows_is_the_same_number_for_each(target):
+    asked(target, "configurations", partial(is_for_all, target), "number")
+
+
+def is_for_all(target):
+    """Also in float32, where a number must not decide in which precision the rows are."""
+    for dtype in (torch.float64, torch.float32):
+        many, one = (prepared(target, World(dtype=dtype)) for _ in range(2))
+        for name in one_or_many(target):
+            number = torch.as_tensor(many.arguments[name]).reshape(-1)[0]
+            many.arguments[name], one.arguments[name] = number.expand(BATCH).clone(), number.item()
+        for a, b in zip(many.results(), one.results(), strict=True):
+            torch.testing.assert_close(*torch.broadcast_tensors(a, b), rtol=1e-5, atol=1e-6, check_dtype=False)
+            assert a.dtype == b.dtype or b.ndim == 0, f"{target}: {a.dtype} for rows, {b.dtype} for a number"
 
 
 @every(lambda t: t.is_network and t.name.endswith(".forward") and {"x", "t"} <= t.signature.parameters.keys())

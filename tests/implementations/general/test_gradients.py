@@ -38,7 +38,7 @@ def leaves(call: Call) -> dict[str, torch.Tensor]:
             found |= {f"{name}.{part}": p for part, p in thing.named_parameters() if p.requires_grad}
         elif isinstance(thing, torch.Tensor) and thing.is_floating_point() and thing.shape[:1] == (len(WORLD.rows),):
             found[name] = thing.requires_grad_()
-    on_levels = ("x", "x_0") if "levels" in call.arguments else ()  # between which there is nothing
+    on_levels = ("x", "x_0") if call.arguments.get("levels") is not None else ()  # between which there is nothing
     return {name: leaf for name, leaf in found.items() if name not in on_levels}
 
 

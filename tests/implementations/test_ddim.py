@@ -132,6 +132,18 @@ def test_network_sees_the_chosen_times_from_T_down():
     assert seen == [[9, 9], [5, 5], [2, 2]]
 
 
+def test_a_step_ends_at_the_next_time_of_the_list_whatever_the_steps_divide():
+    """Eq. 12 in numpy, from 9 to 5 to 2 to 0: three steps whose lengths are not 9 / 3."""
+    x = np.array([[0.4, -1.2], [1.7, 0.1]])
+    ours = ddim.sample(lively, rough(9), torch.from_numpy(x), torch.tensor([2, 5, 9]))
+    abar = np.cumprod(1 - np.concatenate([[0.0], np.linspace(0.01, 0.35, 9) ** 1.3]))
+    for t, s in ((9, 5), (5, 2), (2, 0)):
+        eps = np.sin(1.3 * x + 0.05 * t) + 0.2 * x
+        x_0 = (x - np.sqrt(1 - abar[t]) * eps) / np.sqrt(abar[t])
+        x = np.sqrt(abar[s]) * x_0 + np.sqrt(1 - abar[s]) * eps
+    assert np.abs(ours.numpy() - x).max() < 1e-12
+
+
 def test_encoding_is_eulers_method_on_the_ode_of_eq_14():
     """d(x / sqrt(abar)) = eps d sqrt((1 - abar) / abar), in numpy, with the network asked at the lower end."""
     process, tau, seen = rough(9), torch.tensor([1, 2, 5, 9]), []

@@ -46,6 +46,14 @@ def test_linear_schedule_is_the_papers():
     assert float(process.abar[1000]) == pytest.approx(np.prod(1 - np.linspace(1e-4, 0.02, 1000)), rel=1e-10)
 
 
+@pytest.mark.parametrize(("T", "ends"), [(10, ()), (300, (2e-4, 0.03)), (7, (0.1, 0.5))])
+def test_a_linear_schedule_has_the_ends_it_is_told_for_any_number_of_steps(T, ends):
+    process = ddpm.linear_schedule(T, *ends)
+    first, last = ends or (1e-4, 0.02)
+    assert process.T == T
+    assert np.abs(process.beta[1:].numpy() - [first + (last - first) * k / (T - 1) for k in range(T)]).max() < 1e-15
+
+
 @pytest.mark.parametrize("t", [1, 2, 7, 20])
 def test_predict_x_0_inverts_the_marginal(t):
     process = rough(20)

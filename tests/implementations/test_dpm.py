@@ -216,6 +216,18 @@ def test_a_coin_lands_one_as_often_as_its_rate_says():
     assert BinomialDiffusion.draw(rates, Recorded(highest)).flatten().tolist() == [0, 0, 1]
 
 
+def test_laws_of_coins_are_float64_for_float32_bits():
+    """A step of 1e-9 is less than float32 knows of a rate near 1, and its log-odds come from what is left to 1."""
+    betas, bits = torch.tensor([1e-9, 0.5], dtype=torch.float64), torch.tensor([[1.0, 0.0]])
+    process = BinomialDiffusion(betas, 0.3)
+    expected = torch.tensor([[1 - 0.7e-9, 0.3e-9]], dtype=torch.float64)
+    t = torch.tensor([1])
+    for law in (process.kernel(bits, t), process.marginal(bits, t), process.reverse(lambda x, t: 0 * x, bits, t)):
+        assert law.dtype == torch.float64
+        torch.testing.assert_close(law, expected, rtol=0, atol=1e-15)
+    assert process.posterior(bits, bits, t + 1).dtype == torch.float64
+
+
 def test_entropies_of_coins_are_float64_for_float32_bits():
     process, x = BinomialDiffusion(BETAS, 0.2), torch.zeros(2, 20)
     expected = -20 * (0.2 * log(0.2) + 0.8 * log(0.8))

@@ -347,6 +347,21 @@ def test_the_bound_trains_the_variance_and_only_the_simple_loss_the_mean(weight)
         torch.testing.assert_close(gradient[row, 3:], lam * T * slope / 120 / math.log(2), rtol=1e-9, atol=1e-15)
 
 
+def test_losses_take_the_predicted_x_0_as_it_is_however_far_out():
+    """Clipping stops the gradient there, where a network is most in the wrong: it is for samples and for the bound."""
+    T = 6
+    process, x_0 = rough(T), 0.3 * torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=F64)
+    again = Noise(5)
+    t, eps = again.integers(1, T, x_0), again(x_0)
+    x_t = process.diffuse(x_0, t, eps)
+    output = 9 * lively(x_t, t)
+    guess = output[:, :3]
+    assert ddpm.predict_x_0(process, x_t, t, guess).abs().max() > 2
+    terms = [hand_term(process, x_0[r], x_t[r], int(t[r]), output[r], None) for r in range(20)]
+    hybrid = iddpm.hybrid_loss(lambda x, t: output, process, x_0, None, noise=Noise(5))
+    assert float(hybrid) == pytest.approx(float(((eps - guess) ** 2).mean() + 0.001 * T * sum(terms) / 20), rel=1e-10)
+
+
 def test_gradients_stay_finite_where_the_decoder_is_hopeless():
     """The decoder's probability of data far from the mean is 0 in float32; it must not spoil rows at other times."""
     process, x_0 = rough(4), torch.full((3, 1), -1.0)

@@ -27,6 +27,22 @@ def test_round_trip_keeps_tensors_and_metadata(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["x.safetensors"]
 
 
+def test_tensors_that_are_one_are_saved_as_two(tmp_path):
+    w, path = torch.arange(6.0).reshape(2, 3), tmp_path / "x.safetensors"
+    checkpoint.save(path, {"a": w, "b": w, "part": w[0]}, {})
+    found, _ = checkpoint.load(path)
+    assert torch.equal(found["a"], w) and torch.equal(found["b"], w) and torch.equal(found["part"], w[0])
+
+
+def test_who_reads_while_another_writes_sees_the_old_file_whole(tmp_path):
+    path, held = tmp_path / "x.safetensors", tmp_path / "held"
+    checkpoint.save(path, {"a": torch.ones(2)}, {})
+    before = path.read_bytes()
+    os.link(path, held)  # the file itself, as a reader that has opened it holds it
+    checkpoint.save(path, {"a": torch.zeros(2)}, {})
+    assert held.read_bytes() == before != path.read_bytes()
+
+
 def test_missing_and_damaged_files_are_named(tmp_path):
     path = tmp_path / "x.safetensors"
     with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*x\.safetensors"):

@@ -1,5 +1,7 @@
 """The loop does what Adam, the average and the seed say; interruption and several processes change nothing."""
 
+import copy
+import dataclasses
 import json
 import os
 import signal
@@ -186,6 +188,92 @@ def test_a_state_of_another_run_is_refused(tmp_path):
     checkpoint.save(tmp_path / "training.state.safetensors", {"a": torch.ones(1)}, {})
     with pytest.raises(checkpoint.CheckpointError, match="not the state of a training run"):
         go()
+
+
+OPTIONS = {"steps": 2, "batch_size": 4, "lr": 0.1, "ema": 0.9, "anneal": False, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"batch_size": 5}, r"batch_size 4 \(now 5\)"),
+        ({"lr": 0.2}, r"lr 0\.1 \(now 0\.2\)"),
+        ({"ema": 0.8}, r"ema 0\.9 \(now 0\.8\)"),
+        ({"anneal": True}, r"anneal no \(now over 2 steps\)"),
+        ({"seed": 1}, r"seed 0 \(now 1\)"),
+        ({"data": "others"}, r"data numbers \(now others\)"),
+    ],
+)
+def test_each_term_of_a_resumed_run_must_be_that_of_the_first(tmp_path, changes, named):
+    def go(data="numbers", **options):
+        dataset = dataclasses.replace(numbers(), name=data)
+        return train(Weight(), lambda m, b, n: m() ** 2, dataset, out=tmp_path, resume=True, **(OPTIONS | options))
+
+    go()
+    with pytest.raises(ValueError, match=rf"cannot resume: .* was trained with {named}; use another --out"):
+        go(**changes)
+    go()
+
+
+def test_what_falls_to_zero_over_so_many_steps_is_not_resumed_over_more(tmp_path):
+    options = {"lr": 0.1, "anneal": True, "out": tmp_path, "resume": True}
+    train(Weight(), lambda m, b, n: m() ** 2, numbers(), steps=2, **options)
+    with pytest.raises(ValueError, match=r"anneal over 2 steps \(now over 3 steps\)"):
+        train(Weight(), lambda m, b, n: m() ** 2, numbers(), steps=3, **options)
+
+
+def test_the_average_has_the_buffers_that_training_left():
+    model = Wide()
+    started = [b.clone() for b in model.buffers()]
+    run = train(model, noisy_loss, numbers(), steps=3, batch_size=4)
+    kept, averaged = list(model.buffers()), list(run.model.buffers())
+    assert not any(torch.equal(a, b) for a, b in zip(started, kept, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(kept, averaged, strict=True))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_the_average_takes_part_in_every_step(steps):
+    """Every step moves the weight by 0.1, and the average takes 95 % of the way to it."""
+    run = train(Weight(1.0), lambda m, b, n: m(), numbers(), steps=steps, lr=0.1, ema=0.05)
+    average = 1.0
+    for k in range(1, steps + 1):
+        average = 0.05 * average + 0.95 * (1 - 0.1 * k)
+    assert run.model.w.item() == pytest.approx(average, abs=1e-6)
+
+
+def test_seconds_are_those_of_all_runs(tmp_path):
+    options = {"out": tmp_path, "resume": True}
+    train(Weight(), lambda m, b, n: m() ** 2, numbers(), steps=1, **options)
+    path = tmp_path / "training.state.safetensors"
+    tensors, facts = checkpoint.load(path)
+    checkpoint.save(path, tensors, facts | {"seconds": "1000.0"})
+    for steps in (2, 2):  # one that goes on, and one that finds nothing left to do
+        run = train(Weight(), lambda m, b, n: m() ** 2, numbers(), steps=steps, **options)
+        assert 1000 < run.seconds < 1300
+        assert float(checkpoint.load(path)[1]["seconds"]) == pytest.approx(run.seconds, abs=1e-6)
+
+
+class Tied(nn.Module):
+    """Two layers that share one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(1, 1), nn.Linear(1, 1)
+        self.b.weight = self.a.weight
+
+    def forward(self, x):
+        return self.b(self.a(x))
+
+
+def test_a_network_with_tied_weights_is_resumed_and_stays_tied(tmp_path):
+    options = {"batch_size": 4, "lr": 0.01}
+    torch.manual_seed(0)
+    start = Tied()
+    whole = train(copy.deepcopy(start), noisy_loss, numbers(), steps=4, **options)
+    train(copy.deepcopy(start), noisy_loss, numbers(), steps=2, out=tmp_path, **options)
+    resumed = train(copy.deepcopy(start), noisy_loss, numbers(), steps=4, out=tmp_path, resume=True, **options)
+    assert resumed.losses == whole.losses and same(resumed.model, whole.model)
+    assert resumed.model.b.weight is resumed.model.a.weight
 
 
 def test_a_loss_that_is_not_finite_is_named_with_its_step():

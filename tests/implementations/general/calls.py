@@ -228,7 +228,9 @@ def _prepared(target: Target, world: World, of: Any, others: Mapping[str, int]) 
 def of_all_methods(call: Call) -> list[Tensor]:
     """What an object's public methods and properties say, and which of its parameters learn."""
     found = []
-    for way in _of_class(call.target.method, call.target.function):
+    owner = call.target.function
+    assert isinstance(owner, type), "only what is made of a class has methods"
+    for way in _of_class(call.target.method, owner):
         if not inspect.isclass(way.function):
             world = replace(call.world, others={})
             part = _prepared(replace(way, built=call.target.built), world, call.of, call.world.others)

@@ -20,6 +20,9 @@ from implementations.common.noise import Noise, gaussian
 from implementations.common.rows import for_all, per_row
 from implementations.ddpm import GaussianDiffusion, NoiseModel, check_signal, predict_x_0
 
+Level = tuple[Tensor, Tensor]
+"""(alpha, sigma) of x = alpha x_0 + sigma eps, each () or shaped to broadcast over x."""
+
 
 def timesteps(T: int, steps: int, spacing: str = "linear") -> Tensor:
     """An increasing subset of 1..T that ends at T, where sampling starts.
@@ -44,6 +47,15 @@ def pairs(process: GaussianDiffusion, tau: Tensor) -> Iterator[tuple[int, int]]:
     if len(times) < 2 or times[-1] > process.T or any(s >= t for s, t in pairwise(times)):
         raise ValueError(f"timesteps must increase strictly within 1..{process.T}, got {tau.tolist()}")
     return pairwise(times)
+
+
+def step(z: Tensor, x: Tensor, level: Level, next_level: Level) -> Tensor:
+    """From one noise level to any other, for z at the first that came from x: the noise between them stays the same.
+
+    z, x: (B, ...).  level: with sigma above 0; alpha may be 0, where all of z is noise.  Returns (B, ...).
+    """
+    (alpha, sigma), (alpha_next, sigma_next) = level, next_level
+    return alpha_next * x + sigma_next * ((z - alpha * x) / sigma)  # Eq. 12
 
 
 @torch.no_grad()
@@ -73,8 +85,8 @@ def sample(
         x_0 = predict_x_0(process, x, t, eps)  # Eq. 9
         if clip is not None:
             x_0 = x_0.clamp(*clip)
-            eps = (x - abar_t.sqrt() * x_0) / (1 - abar_t).sqrt()
-        x = abar_s.sqrt() * x_0 + (1 - abar_s - sigma**2).sqrt() * eps  # Eq. 12
+        level, rest = (abar_t.sqrt(), (1 - abar_t).sqrt()), (abar_s.sqrt(), (1 - abar_s - sigma**2).sqrt())
+        x = step(x, x_0, level, rest)  # Eq. 12
         if eta > 0 and s > 0:
             x = x + sigma * noise(x)  # Eq. 12
     return x

@@ -134,12 +134,12 @@ class BinomialDiffusion:
     def kernel(self, x: Tensor, t: int | Tensor) -> Tensor:
         """The law T_pi(. | x; beta_t) of one step from x."""
         beta = gather(self.beta, t, x.double())  # Eq. 2
-        return x * (1 - beta) + self.rate * beta  # Eq. 2
+        return x.double() * (1 - beta) + self.rate * beta  # Eq. 2
 
     def marginal(self, x_0: Tensor, t: int | Tensor) -> Tensor:
         """The law of x_t given x_0, all steps at once."""
         abar = gather(self.abar, t, x_0.double())
-        return x_0 * abar + self.rate * (1 - abar)
+        return x_0.double() * abar + self.rate * (1 - abar)
 
     def posterior(self, x_0: Tensor, x_t: Tensor, t: int | Tensor) -> Tensor:
         """The law of x_{t-1} given x_t and x_0, t in 1..T, by Bayes' rule bit by bit."""

@@ -99,6 +99,7 @@ def slope(D: DenoisingModel, x: Tensor, sigma: float | Tensor) -> Tensor:
 
 def step(D: DenoisingModel, x: Tensor, t: float, s: float, *, solver: Solver = "heun") -> Tensor:
     """From noise level t to s: by Euler's method, or by Heun's, which averages the slopes at both ends (s > 0)."""
+    _known(solver)
     d = slope(D, x, t)
     x_next = x + (s - t) * d
     if solver == "euler":
@@ -124,8 +125,7 @@ def trajectory(
     With churn it is Algorithm 2; without, Algorithm 1 for sigma(t) = t and s(t) = 1.  The state is float64; the model
     gets the dtype of x, and so does the caller.
     """
-    if solver not in ("heun", "euler"):
-        raise ValueError(f"solver must be 'heun' or 'euler', not {solver!r}")
+    _known(solver)
     if not (len(sigmas) > 1 and (sigmas.diff() < 0).all() and sigmas[-1] >= 0):
         raise ValueError(f"sigmas must be two or more noise levels that fall and end at 0 or above, not {sigmas}")
     if not (S_churn >= 0 and S_noise >= 0 and S_min <= S_max):
@@ -169,3 +169,8 @@ def sample(
     for state in trajectory(model, x, sigmas, solver=solver, **churn, noise=noise):
         x = state
     return x
+
+
+def _known(solver: str) -> None:
+    if solver not in ("heun", "euler"):
+        raise ValueError(f"solver must be 'heun' or 'euler', not {solver!r}")

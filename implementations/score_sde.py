@@ -224,7 +224,8 @@ class ScoreNetwork(nn.Module):
         self.network, self.sde = network, sde
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        return -self.network(x, 999 * t) / per_row(self.sde.kernel(t)[1], x)
+        i = 999 * t.to(torch.promote_types(t.dtype, torch.float32))  # in half precision it would be another time
+        return -self.network(x, i) / per_row(self.sde.kernel(t)[1], x)
 
 
 # ---- sampling by the reverse-time SDE -------------------------------------------------------------------------------
@@ -375,6 +376,7 @@ def probability_flow(model: ScoreModel, sde: SDE) -> Callable[[Tensor, Time], Te
     return velocity
 
 
+@torch.no_grad()
 def solve(
     velocity: Callable[[Tensor, Time], Tensor],
     x: Tensor,

@@ -75,6 +75,7 @@ class UNet(nn.Module):
     """`model(x, t)` or, with classes, `model(x, t, y)`.  Returns (B, out, H, W), zero before training.
 
     x: (B, channels, H, W), any size.  t: (B,), in steps of about 1.  y: (B,) int64 in 0..classes - 1.
+    second: whether it takes another number as well, `model(x, t, s=s)`, in steps as those of t.
     width: channels at full resolution; multipliers: of width, one per resolution, each half the one before (odd sizes
     round up).  blocks: per resolution, down and up.  attention: the resolutions with self-attention, 0 the full one.
     A subclass may bring another kind of `block`.
@@ -94,6 +95,7 @@ class UNet(nn.Module):
         head: int = 32,
         groups: int = 8,
         classes: int = 0,
+        second: bool = False,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -110,7 +112,7 @@ class UNet(nn.Module):
             attend = Attention(after, head, groups) if level in attention else nn.Identity()
             return Stage(self.block(before, after, code, groups, dropout), attend)
 
-        self.condition = Condition(code, classes=classes, frequencies=width)
+        self.condition = Condition(code, classes=classes, frequencies=width, second=second)
         self.inlet = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.down, self.shrink, self.grow, self.up = (nn.ModuleList() for _ in range(4))
         *outer, bottom = range(len(widths))
@@ -124,8 +126,8 @@ class UNet(nn.Module):
         self.norm = nn.GroupNorm(groups, widths[0])
         self.outlet = zeroed(nn.Conv2d(widths[0], channels if out is None else out, 3, padding=1))
 
-    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        c = F.silu(self.condition(t, y))
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, s: Tensor | None = None) -> Tensor:
+        c = F.silu(self.condition(t, y, s))
         h = self.inlet(x)
         skips: list[Tensor] = []
         for level, shrink in enumerate(self.shrink):

@@ -29,22 +29,31 @@ def sinusoidal(t: Tensor, dim: int) -> Tensor:
 
 
 class Condition(nn.Module):
-    """Time, and the class if there are classes, as one vector: sinusoids, two layers, plus a row per class.
+    """Time, the class if there are classes, and a second number if there is one, as one vector.
 
-    classes: how many values y has, 0 for none.  A network that must also work without its label has one more.
+    Time: sinusoids and two layers, to which a class adds a row of its own, and the second number what time gives, by
+    layers of its own.  classes: how many values y has, 0 for none; a network that must also work without its label has
+    one more.  second: whether there is a second number, the level that a jump ends at or a scale of guidance.
     """
 
-    def __init__(self, width: int, *, classes: int = 0, frequencies: int = 64) -> None:
+    def __init__(self, width: int, *, classes: int = 0, frequencies: int = 64, second: bool = False) -> None:
         super().__init__()
         self.frequencies = frequencies
         self.inner = nn.Linear(frequencies, width)
         self.outer = nn.Linear(width, width)
         self.label = nn.Embedding(classes, width) if classes else None
+        self.second = Condition(width, frequencies=frequencies) if second else None
 
-    def forward(self, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """t: (B,) as the network gets it; y: (B,) int64 exactly when there are classes.  Returns (B, width)."""
+    def forward(self, t: Tensor, y: Tensor | None = None, s: Tensor | None = None) -> Tensor:
+        """t: (B,) as the network gets it; y: (B,) int64 exactly when there are classes, s: (B,) exactly when there is
+        a second number, in steps of about 1 as t is.  Returns (B, width).
+        """
         if (y is None) != (self.label is None):
             raise ValueError("a label was given to a network without classes" if self.label is None else "y is missing")
+        if (s is None) != (self.second is None):
+            raise ValueError("s was given to a network of one number" if self.second is None else "s is missing")
         wave = sinusoidal(t, self.frequencies).to(self.inner.weight.dtype)
         c = self.outer(F.silu(self.inner(wave)))
-        return c if self.label is None else c + self.label(y)
+        if self.label is not None:
+            c = c + self.label(y)
+        return c if self.second is None else c + self.second(s)

@@ -27,14 +27,22 @@ class Block(nn.Module):
 class MLP(nn.Module):
     """`model(x, t)` or, with classes, `model(x, t, y)` for x: (B, features).  Returns (B, out), zero before training.
 
-    t: (B,), in steps of about 1 (see `embedding.sinusoidal`).  y: (B,) int64 in 0..classes - 1.
+    t: (B,), in steps of about 1 (see `embedding.sinusoidal`).  y: (B,) int64 in 0..classes - 1.  second: whether it
+    takes another number as well, `model(x, t, s=s)`, in steps as those of t.
     """
 
     def __init__(
-        self, features: int, out: int | None = None, *, width: int = 128, depth: int = 3, classes: int = 0
+        self,
+        features: int,
+        out: int | None = None,
+        *,
+        width: int = 128,
+        depth: int = 3,
+        classes: int = 0,
+        second: bool = False,
     ) -> None:
         super().__init__()
-        self.condition = Condition(width, classes=classes)
+        self.condition = Condition(width, classes=classes, second=second)
         self.inlet = nn.Linear(features, width)
         self.blocks = nn.ModuleList(Block(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
@@ -42,8 +50,8 @@ class MLP(nn.Module):
         nn.init.zeros_(self.outlet.weight)
         nn.init.zeros_(self.outlet.bias)
 
-    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        c = F.silu(self.condition(t, y))
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, s: Tensor | None = None) -> Tensor:
+        c = F.silu(self.condition(t, y, s))
         h = self.inlet(x)
         for block in self.blocks:
             h = block(h, c)

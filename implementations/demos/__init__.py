@@ -11,7 +11,7 @@ from pathlib import Path
 
 from implementations.lab.demo import Demo
 
-SHARED = ("guidance", "recipes")
+SHARED = ("few_steps", "guidance", "recipes")
 _FOLDER = Path(__file__).parent
 
 

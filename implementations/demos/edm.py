@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from implementations.common.noise import Noise
 from implementations.common.rows import for_all, per_row
+from implementations.demos.few_steps import end_of_flow, standardised
 from implementations.demos.recipes import dataset, held_out, unet_sizes
 from implementations.edm import Denoiser, DenoisingModel, Solver, loss, sample, schedule, trajectory
 from implementations.lab import pictures
@@ -30,12 +31,6 @@ from implementations.verification.twosample import energy_distance
 F64 = torch.float64
 
 # ---- solvers, on laws whose denoiser is known -----------------------------------------------------------------------
-
-
-def standardised(law: GaussianMixture, sigma_data: float = 0.5) -> GaussianMixture:
-    """The mixture moved and scaled to mean 0 and to the variance, averaged over coordinates, that EDM is made for."""
-    scale = sigma_data / law.cov.diagonal().mean().sqrt()
-    return GaussianMixture(law.weights, scale * (law.means - law.mean), scale**2 * law.covs)
 
 
 def ddim_levels(steps: int, power: int = 1) -> Tensor:
@@ -58,12 +53,6 @@ WAYS: dict[str, Callable[[int], tuple[Tensor, Solver]]] = {
     "DDIM, quadratic": lambda evaluations: (ddim_levels(evaluations, 2), "euler"),
 }
 """To spend an odd number of evaluations."""
-
-
-def end_of_flow(D: DenoisingModel, z: Tensor, levels: Callable[[int], Tensor]) -> Tensor:
-    """Where the ODE takes z, by Heun's method with fine steps and Richardson's extrapolation.  levels: of n steps."""
-    fine, coarse = (sample(D, z, levels(n)) for n in (128, 64))
-    return fine + (fine - coarse) / 3
 
 
 def starts(run: Run, law: GaussianMixture) -> Tensor:

@@ -8,7 +8,7 @@ set of samples) is a function too, marked `once`.  The last statement is its `DE
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -119,6 +119,20 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """What was measured against what it costs, in numbers, for a page that lays the curves of several methods together.
+
+    across, up: what both numbers are, with their units; curves of one name say the same.  lines: by the name of each,
+    its numbers across and up, the former the same on every seed.  The name is filled in by the caller, as a claim's.
+    """
+
+    across: str
+    up: str
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class Demo:
     """The experiments of one method.
 
@@ -126,6 +140,7 @@ class Demo:
     training, by default.  claims, figures: functions of a run; the first figure is the one that evidence keeps.
     network: what training gave, one network or several by name, whose weights a run leaves behind.
     network_evaluations: what one sample of the figures costs, a number or a function of the run.
+    curves: functions of a run, kept in evidence as numbers.
     """
 
     claims: tuple[Callable[[Run], Claim], ...]
@@ -134,6 +149,7 @@ class Demo:
     steps: int
     data: tuple[str, ...] = IMAGES
     network_evaluations: int | Callable[[Run], int] = 1
+    curves: tuple[Callable[[Run], Curve], ...] = ()
 
     def run(self, **options: Any) -> Run:
         """A run with this demo's own data and steps where `options` do not say others; ValueError for other data."""
@@ -146,5 +162,5 @@ class Demo:
 
 
 def name_of(experiment: Callable[..., object]) -> str:
-    """The name of a claim or a figure on the command line and in evidence: that of its function, with dashes."""
+    """The name of a claim, figure or curve on the command line and in evidence: that of its function, with dashes."""
     return getattr(experiment, "__name__", str(experiment)).strip("_").replace("_", "-")

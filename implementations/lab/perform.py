@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from implementations.lab.demo import Claim, Demo, Figure, Run, name_of
+from implementations.lab.demo import Claim, Curve, Demo, Figure, Run, name_of
 from implementations.lab.networks import Base
 from implementations.lab.threads import suited_to
 
@@ -18,14 +18,15 @@ from implementations.lab.threads import suited_to
 class Result:
     """What a run found.
 
-    weights: of all networks that a run leaves behind; empty when only some claims were asked for, as are figures and
-    losses.  bases: the networks it trained or loaded through the user's cache.  seconds: from start to end.
+    weights: of all networks that a run leaves behind; empty when only some claims were asked for, as are figures,
+    curves and losses.  bases: the networks it trained or loaded through the user's cache.  seconds: from start to end.
     """
 
     method: str
     run: Run
     claims: list[Claim]
     figures: list[Figure] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
     weights: dict[str, Tensor] = field(default_factory=dict)
     network_evaluations: int = 0
     parameters: int = 0
@@ -53,6 +54,7 @@ def perform(slug: str, demo: Demo, run: Run, only: Collection[str] = ()) -> Resu
             name = slug if k == 0 else f"{slug}-{name_of(experiment)}"
             _say(run, f"{slug}: figure {name_of(experiment)}")
             figures.append(replace(experiment(run), name=name))
+        curves = [replace(curve(run), name=name_of(curve)) for curve in demo.curves]
         kept = demo.network(run)
     networks = kept if isinstance(kept, Mapping) else {"": kept}
     weights = {
@@ -66,6 +68,7 @@ def perform(slug: str, demo: Demo, run: Run, only: Collection[str] = ()) -> Resu
         run,
         claims,
         figures,
+        curves,
         weights,
         network_evaluations=evaluations if isinstance(evaluations, int) else evaluations(run),
         parameters=sum(p.numel() for trained in networks.values() for p in trained.model.parameters()),

@@ -21,7 +21,18 @@ def slope(counts, errors):
     return float(np.polyfit(np.log(counts), np.log(errors), 1)[0])
 
 
-# T1: timesteps and interpolation
+# T1: steps, timesteps and interpolation
+
+
+@pytest.mark.parametrize("alpha", [0.0, 4.5e-5, 0.6])
+def test_a_step_keeps_the_noise_and_needs_no_signal_at_its_start(alpha):
+    """z is alpha x + sigma eps; the step gives the same x and eps at another level, also where alpha = 0."""
+    x, eps = (Noise(k)(torch.empty(5, 2, 3, dtype=F64)) for k in (0, 1))
+    level = tuple(torch.tensor(v, dtype=F64) for v in (alpha, math.sqrt(1 - alpha**2)))
+    angles = torch.tensor([0.2, 0.9, 0.0, 1.1, 1.5], dtype=F64)[:, None, None]
+    after = angles.cos(), 3 * angles.sin()
+    z = level[0] * x + level[1] * eps
+    torch.testing.assert_close(ddim.step(z, x, level, after), after[0] * x + after[1] * eps, rtol=0, atol=1e-12)
 
 
 def test_linear_timesteps_are_evenly_spaced_and_end_at_T():

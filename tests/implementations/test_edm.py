@@ -310,6 +310,11 @@ def test_churn_raises_the_variance_to_that_of_the_level_the_network_is_told(S_ch
     torch.testing.assert_close(noised, torch.full((3, 1), amount, dtype=F64), rtol=1e-12, atol=0)
 
 
+def test_a_step_of_an_unknown_solver_is_refused():
+    with pytest.raises(ValueError, match="'heun' or 'euler', not 'midpoint'"):
+        edm.step(lambda x, sigma: x, draw(1, 2, 2), 1.0, 0.5, solver="midpoint")
+
+
 @pytest.mark.parametrize("solver", ["heun", "euler"])
 @pytest.mark.parametrize("S_churn", [0.0, 30.0])
 def test_a_point_mass_is_returned_exactly(solver, S_churn):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
-from implementations.lab.demo import Claim, Demo, Figure
+from implementations.lab.demo import Claim, Curve, Demo, Figure
 from implementations.lab.folder import versions
 from implementations.lab.perform import Result, perform
 from implementations.verification.code_hash import code_hash, demo_of
@@ -66,6 +66,7 @@ def measure(
         "network_evaluations": first.network_evaluations,
         "claims": aggregate([result.claims for result in results], seeds),
         "figures": figures,
+        **({"curves": laid_together([result.curves for result in results])} if first.curves else {}),
     }
     return entry, picture
 
@@ -133,6 +134,27 @@ def aggregate(runs: Sequence[Sequence[Claim]], seeds: Sequence[int]) -> list[dic
         if [(c.name, c.bound, c.relation) for c in run] != [(c.name, c.bound, c.relation) for c in runs[0]]:
             raise EvidenceError("the demo's claims, or their bounds, change with the seed: they must not")
     return [_together(claims, seeds) for claims in zip(*runs, strict=True)]
+
+
+def laid_together(runs: Sequence[Sequence[Curve]]) -> list[dict[str, Any]]:
+    """One curve from each seed's: at each place the mean and the spread."""
+    together = []
+    for curves in zip(*runs, strict=True):
+        first, lines = curves[0], []
+        for name, (across, _) in first.lines.items():
+            if any(list(curve.lines[name][0]) != list(across) for curve in curves[1:]):
+                raise EvidenceError(f"curve {first.name}, line {name}: its places across change with the seed")
+            at_each = list(zip(*(curve.lines[name][1] for curve in curves), strict=True))
+            lines.append(
+                {
+                    "name": name,
+                    "across": [_rounded(place) for place in across],
+                    "up": [_rounded(_mean(values)) for values in at_each],
+                    "sd": [_rounded(_sd(values)) for values in at_each],
+                }
+            )
+        together.append({"name": first.name, "across": first.across, "up": first.up, "lines": lines})
+    return together
 
 
 def render(figure: Figure) -> tuple[dict[str, Any], bytes]:

@@ -36,8 +36,6 @@ ARGUMENTS = {
 COINS = {"coins": {**BITS, "process": coins}}
 VARIANTS = dict.fromkeys(("divergence", "ends", "bound", "loss", "sample"), COINS)
 BITS_JUMP = "bits have no derivative, and at 0 and 1 none is finite"
-FLOAT32 = "a fault: with t one number for all rows, laws of float32 bits are float32, not float64 as the docstring says"
 LEFT_OUT = {
     "gradients": dict.fromkeys((f"BinomialDiffusion.posterior({x})" for x in ("x_0", "x_t")), BITS_JUMP),
-    "configurations": {f"BinomialDiffusion.{law}(number)": FLOAT32 for law in ("kernel", "marginal", "posterior")},
 }

@@ -10,8 +10,8 @@ def prior(world, which):
     return Live("log_prior", World(shape=world.shape, others={"log_prior": which}), "number")
 
 
-def velocity(world, which):  # scipy takes numbers, and no gradients
-    return Live("velocity", World(shape=world.shape, others={"velocity": which})).requires_grad_(False)
+def velocity(world, which):
+    return Live("velocity", World(shape=world.shape, others={"velocity": which}))
 
 
 ARGUMENTS = {
@@ -46,7 +46,6 @@ LEFT_OUT = {
         "probability_flow_step(noise)": "the ODE draws nothing: it takes the noise as every predictor does",
         "log_likelihood[without](noise)": "the exact divergence draws nothing",
         "times(sde)": "of the SDE it knows eps alone, which is one for a class",
-        "ScoreNetwork.forward(half)": "999 t is rounded as t is: a time in half precision is another time there",
     },
     "draws": {
         "langevin": BATCH,

@@ -98,6 +98,29 @@ def test_a_label_without_classes_and_classes_without_a_label_are_refused():
         Condition(4, classes=2)(t)
 
 
+def test_a_second_number_adds_what_its_own_layers_make_of_it():
+    torch.manual_seed(0)
+    model = Condition(5, classes=3, frequencies=6, second=True).double()
+    t, s, y = torch.tensor([1.0, 20.5]), torch.tensor([7.0, 0.3]), torch.tensor([2, 0])
+    W = {name: p.detach().numpy() for name, p in model.named_parameters()}
+
+    def layers(number, at):
+        inner = waves(number.double().numpy(), 6) @ W[f"{at}inner.weight"].T + W[f"{at}inner.bias"]
+        return inner / (1 + np.exp(-inner)) @ W[f"{at}outer.weight"].T + W[f"{at}outer.bias"]
+
+    expected = layers(t, "") + W["label.weight"][y.numpy()] + layers(s, "second.")
+    assert np.abs(model(t, y, s).detach().numpy() - expected).max() < 1e-5  # sinusoids of float32
+    assert np.abs(model(t.double(), y, s.double()).detach().numpy() - expected).max() < 1e-12
+
+
+def test_a_second_number_is_given_exactly_where_there_is_one():
+    t = torch.ones(2)
+    with pytest.raises(ValueError, match="s was given to a network of one number"):
+        Condition(4)(t, None, t)
+    with pytest.raises(ValueError, match="s is missing"):
+        Condition(4, second=True)(t)
+
+
 def test_condition_takes_double_time_and_double_weights():
     assert Condition(12).double()(torch.ones(2)).dtype == F64
     assert Condition(12)(torch.ones(2, dtype=F64)).dtype == torch.float32

@@ -29,11 +29,12 @@ def test_shapes_and_start_at_zero():
     assert MLP(2, 7, classes=3)(x, t, torch.tensor([0, 1, 2, 0, 1])).shape == (5, 7)
 
 
-@pytest.mark.parametrize(("depth", "classes"), [(1, 0), (2, 3)])
-def test_the_output_is_that_of_residual_blocks_conditioned_between_their_layers(depth, classes):
-    model = awake(MLP(2, 3, width=6, depth=depth, classes=classes).double())
+@pytest.mark.parametrize(("depth", "classes", "second"), [(1, 0, False), (2, 3, False), (2, 3, True)])
+def test_the_output_is_that_of_residual_blocks_conditioned_between_their_layers(depth, classes, second):
+    model = awake(MLP(2, 3, width=6, depth=depth, classes=classes, second=second).double())
     x, t = Noise(0)(torch.empty(4, 2, dtype=F64)), torch.tensor([1, 7, 300, 999])
     y = torch.tensor([2, 0, 1, 2]) if classes else None
+    s = torch.tensor([30, 2, 5, 8]) if second else None
     W = {name: p.detach().numpy() for name, p in model.named_parameters()}
 
     def layer(name: str, a: np.ndarray) -> np.ndarray:
@@ -43,14 +44,14 @@ def test_the_output_is_that_of_residual_blocks_conditioned_between_their_layers(
         centred = a - a.mean(1, keepdims=True)
         return centred / np.sqrt((centred**2).mean(1, keepdims=True) + 1e-5) * W[f"{name}.weight"] + W[f"{name}.bias"]
 
-    c = silu(model.condition(t, y).detach().numpy())
+    c = silu(model.condition(t, y, s).detach().numpy())
     h = layer("inlet", x.numpy())
     for k in range(depth):
         b = f"blocks.{k}"
         inner = layer(f"{b}.inner", silu(norm(f"{b}.norm", h))) + layer(f"{b}.condition", c)
         h = h + layer(f"{b}.outer", silu(inner))
     expected = layer("outlet", silu(norm("norm", h)))
-    assert np.abs(model(x, t, y).detach().numpy() - expected).max() < 1e-12
+    assert np.abs(model(x, t, y, s).detach().numpy() - expected).max() < 1e-12
 
 
 @pytest.mark.parametrize(("width", "depth", "classes"), [(128, 3, 0), (16, 5, 4)])

@@ -100,15 +100,17 @@ class Live(nn.Module):
 
         self.inner, self.time = weights(f"{name} inner", 5, entries), weights(f"{name} time", 5)
         self.bias, self.outer = weights(f"{name} bias", 5), weights(f"{name} outer", ends, 5)
-        self.label = weights(f"{name} label", CLASSES + 4, 5)
+        self.label, self.second = weights(f"{name} label", CLASSES + 4, 5), weights(f"{name} second", 5)
 
-    def forward(self, x: Tensor, t: Any = None, y: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, t: Any = None, y: Tensor | None = None, s: Any = None) -> Tensor:
         h = x.flatten(1) @ self.inner.to(x.dtype).T + self.bias.to(x.dtype)
         if t is not None:
             self.told.append(t)
-            t = torch.as_tensor(t).to(x.dtype)
-            t = t.expand(len(x)) if t.ndim == 0 else t
-            h = h + 2 * self.time.to(x.dtype) * t.asinh().reshape(len(t), -1).sum(1, keepdim=True)
+        for number, weight in ((t, 2 * self.time), (s, self.second)):
+            if number is not None:
+                number = torch.as_tensor(number).to(x.dtype)
+                number = number.expand(len(x)) if number.ndim == 0 else number
+                h = h + weight.to(x.dtype) * number.asinh().reshape(len(number), -1).sum(1, keepdim=True)
         if y is not None:
             h = h + self.label.to(x.dtype)[y]
         h = (h.tanh() + 0.1 * h.square()) @ self.outer.to(x.dtype).T
@@ -298,6 +300,9 @@ def value(name: str, signature: Signature, world: World, make: Callable[[type, W
         return (not parameter.default) ^ (world.which(name) % 2 == 1)
     if name == "spacing":
         return ("linear", "quadratic", "no such choice")[world.which(name)]
+    if annotation == "Level":  # signal and noise of each row
+        angle = world.between(name, 0.3, 1.4).view(-1, *[1] * (len(world.shape)))
+        return angle.cos().to(world.dtype), angle.sin().to(world.dtype)
     if annotation == "tuple[Tensor, Tensor]":
         return world.data(name), world.between(f"{name} variance", 0.2, 1.5, *world.shape)
     if annotation == "Time":
@@ -361,6 +366,8 @@ def tensor(name: str, signature: Signature, world: World) -> Tensor:
         return torch.tensor(SCALARS[name][world.which(name)], dtype=F64)
     if name == "sigma":
         return world.between(name, 0.3, 1.5)
+    if name == "s":  # a second number beside t, and below it
+        return world.between(name, 0.02, 0.15)
     if name.startswith("var"):
         return world.between(name, 0.2, 1.5, *world.shape)
     if name == "rate":

@@ -11,7 +11,7 @@ from PIL import Image
 
 from implementations import demos
 from implementations.lab import networks
-from implementations.lab.demo import Claim, Figure
+from implementations.lab.demo import Claim, Curve, Figure
 from implementations.verification.evidence import record
 from implementations.verification.evidence.store import EvidenceError
 from tests.implementations.lab import toy_demo
@@ -52,6 +52,21 @@ def test_bounds_that_follow_the_seed_are_refused():
         record.aggregate([[claim(bound=0.2)], [claim(bound=0.3)]], [0, 1])
     with pytest.raises(EvidenceError, match="share a name"):
         record.aggregate([[claim(), claim()]], [0])
+
+
+def curve(*up, across=(1, 2)):
+    return [Curve("evaluations", "distance", {"student": (list(across), list(up))}, name="few-steps")]
+
+
+def test_curves_of_seeds_are_laid_together_place_by_place():
+    (found,) = record.laid_together([curve(1.0, 5.0), curve(3.0, 5.0)])
+    line = {"name": "student", "across": [1, 2], "up": [2.0, 5.0], "sd": [1.41421, 0.0]}
+    assert found == {"name": "few-steps", "across": "evaluations", "up": "distance", "lines": [line]}
+
+
+def test_curves_whose_places_follow_the_seed_are_refused():
+    with pytest.raises(EvidenceError, match="curve few-steps, line student: its places across change"):
+        record.laid_together([curve(1.0, 5.0), curve(1.0, 5.0, across=(1, 4))])
 
 
 def test_a_picture_is_exact_when_small_and_at_most_60_kb_when_not():

@@ -158,8 +158,8 @@ def paths(run: Run) -> Figure:
 class Network(UNet):
     """F(x, c_noise).  The U-Net's embedding is made for T = 1000 steps of 1; c_noise spans less than 3."""
 
-    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        return super().forward(x, 1000 * t, y)
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, s: Tensor | None = None) -> Tensor:
+        return super().forward(x, 1000 * t, y, None if s is None else 1000 * s)
 
 
 class Unscaled(Denoiser):

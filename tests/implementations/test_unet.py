@@ -247,6 +247,14 @@ def test_depends_on_x_t_and_y():
         assert (other - base).flatten(1).abs().amax(1).min() > 1e-4
 
 
+def test_a_second_number_reaches_the_output_and_is_wanted_exactly_where_there_is_one():
+    model, s = awake(small(classes=0, second=True)), torch.tensor([1.0, 5.0])
+    x, t = inputs(2)
+    assert (model(x, t, s=s) - model(x, t, s=s + 1)).abs().amax((1, 2, 3)).min() > 1e-4
+    with pytest.raises(ValueError, match="s is missing"):
+        model(x, t)
+
+
 def test_every_pixel_reaches_every_pixel():
     model = awake(small(classes=0))
     x, t = inputs(1, size=(8, 8))

@@ -237,6 +237,8 @@ def patches(p: int) -> Transform:
 
     def within(x: Tensor, matrix: Tensor) -> Tensor:
         B, C, H, W = x.shape
+        if H % p or W % p:
+            raise ValueError(f"height and width must be multiples of {p}, not {H} and {W}")
         pixels = F.pixel_unshuffle(x, p).view(B, C, p * p, H // p, W // p)
         rotated = torch.einsum("bcihw,ij->bcjhw", pixels, matrix.to(x))
         return F.pixel_shuffle(rotated.reshape(B, C * p * p, H // p, W // p), p)

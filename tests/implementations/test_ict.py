@@ -25,7 +25,7 @@ class Scripted(Noise):
 
     def __init__(self, u):
         super().__init__()
-        self.u = u
+        self.u, self.asked = u, 0
 
     def __call__(self, like):
         raise AssertionError("only uniform numbers are given")
@@ -33,8 +33,9 @@ class Scripted(Noise):
     def uniform(self, like):
         assert like.dtype == F64, "what picks one of a thousand levels must not be rounded to float32"
         assert like.shape == self.u.shape
-        u, self.u = self.u, None
-        return u
+        self.asked += 1
+        assert self.asked == 1
+        return self.u
 
 
 class Lively(nn.Module):
@@ -366,7 +367,7 @@ class PointMass(nn.Module):
         return per_row(0.5 / t, x) * x + per_row(1 - 0.5 / t, x) * self.theta
 
 
-def slope_at_a_point(dt, c=WIDE):
+def slope_at_a_point(dt, c: float | None = WIDE):
     """Of the loss in theta, for xi = 0.3 and theta - xi = 0.5 at t = 1.4."""
     model, x_0 = PointMass(0.8), torch.full((4, 1), 0.3, dtype=F64)
     value = ict.training_loss(model, x_0, 1.4 + dt, 1.4, c=c, noise=Noise(0))

@@ -4,12 +4,12 @@ import torch
 
 
 def rising(world, which):
-    return torch.tensor((0.05, 0.2, 0.5, 1.1, 2.0), dtype=torch.float64) * (1 + 0.5 * which)
+    return torch.logspace(-2, 1, 40, dtype=torch.float64) * (1 + 0.5 * which)
 
 
 STOPPED = "the target is the model itself, asked without a gradient (section 3.2)"
 ARGUMENTS = {
-    "discretisation": {"k": (25, 3, 33), "K": (40, 60, 80), "s_0": (3, 2, 4), "s_1": (21, 24, 40)},
+    "discretisation": {"k": (25, 3, 33), "K": (40, 60, 80), "s_0": (3, 2, 4), "s_1": (21, 96, 6)},
     "huber_width": {"d": (24, 2, 3072)},
     "pseudo_huber": {"c": (0.7, 0.3, 1.5)},
     "probabilities": {"table": rising},

@@ -328,8 +328,9 @@ def samples(run: Run) -> Figure:
     sheet = pictures.contact_sheet(rows, columns=8, range=dataset(run).range, width=460)
     return Figure(
         alt="Points in one evaluation: CT's over a disc, thickest at its middle; CD's over a disc, too far out; iCT's "
-        "mostly on a ring where the eight Gaussians lie; and where the ODE takes the same noise, on the eight.  Beside, the same eight starts "
-        f"by one, two and four evaluations of a model of {run.data}: images like the data in one, clearer in two.",
+        "mostly on a ring where the eight Gaussians lie; and where the ODE takes the same noise, on the eight.  "
+        f"Beside, the same eight starts by one, two and four evaluations of a model of {run.data}: images like the "
+        "data in one, clearer in two.",
         image=pictures.beside({**planes, "iCT: 1, 2, 4 evaluations": sheet}),
     )
 
@@ -341,7 +342,8 @@ def sheets(run: Run) -> Figure:
     }
     return Figure(
         alt=f"The same eight starts, after training on {run.data}: EDM's network by Euler's method makes digits in 32 "
-        "evaluations, and none in four, two and one; iCT makes images like digits in four, two and one.",
+        "evaluations, paler ones in four, and nearly one blur for all in two and one; iCT makes images like digits in "
+        "four, two and one.",
         image=film(dataset(run), columns),
     )
 

@@ -74,10 +74,10 @@ class WithTarget(nn.Module):
         """What follows each step of the optimiser: target <- mu target + (1 - mu) online.  mu: in [0, 1]."""
         if not 0 <= mu <= 1:
             raise ValueError(f"mu, the decay of the target, must lie in 0..1, not {mu}")
-        for average, weight in zip(self.target.parameters(), self.online.parameters(), strict=True):
-            average.copy_(mu * average + (1 - mu) * weight)  # Eq. 8
-        for average, kept in zip(self.target.buffers(), self.online.buffers(), strict=True):
-            average.copy_(kept)
+        for name, average in self.target.named_parameters():
+            average.copy_(mu * average + (1 - mu) * self.online.get_parameter(name))  # Eq. 8
+        for name, kept in self.online.named_buffers():
+            self.target.get_buffer(name).copy_(kept)
         self.k += 1
 
 

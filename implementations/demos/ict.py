@@ -211,7 +211,7 @@ def nearer(run: Run, way: Way, control_is: str, of: str) -> Claim:
         statement="distance of samples in one evaluation from where the ODE takes the same noise, in standard "
         "deviations of the data (eight Gaussians)",
         value=off_the_path(run, "iCT"),
-        bound=0.33,
+        bound=0.345,
         relation="<=",
         control=off_the_path(run, way),
         control_is=control_is,

@@ -54,14 +54,14 @@ class Jumps(nn.Module):
         """The denoiser with which one Euler step from t reaches s; at s = t the denoiser itself, at s -> 0 the end."""
         if not ((s > 0) & (s <= t)).all():
             raise ValueError(f"jumps go down: want levels 0 < s <= t, not s = {s} and t = {t}")
-        return self.inner(x, t, None, self.inner.scalings(s)[3])
+        return self.inner(x, t.to(x), None, self.inner.scalings(s.to(x))[3])
 
     def denoise(self, x: Tensor, t: Tensor) -> Tensor:
         """g at s = t: a denoiser like any other, hence a score."""
         return self.g(x, t, t)
 
     def forward(self, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        share = per_row(s / t, x)
+        share = per_row(s, x) / per_row(t, x)
         return share * x + (1 - share) * self.g(x, t, s)  # section 3.1
 
 

@@ -190,7 +190,7 @@ def balance(consistency: Tensor, denoising: Tensor, last: Tensor, *, most: float
 def trajectory(
     model: JumpModel, x: Tensor, sigmas: Tensor, *, gamma: float = 0.0, form: Form = "paper", noise: Noise = gaussian
 ) -> Iterator[Tensor]:
-    """gamma-sampling, jump by jump: yields x at each of the further levels.  x: (B, ...), at sigmas[0]; see `sample`."""
+    """gamma-sampling, jump by jump: yields x at each further level.  x: (B, ...), at sigmas[0]; see `sample`."""
     if not 0 <= gamma <= 1:
         raise ValueError(f"gamma must lie in 0..1 (0 keeps to one path, 1 renews all noise), not {gamma}")
     if form not in ("paper", "code"):

@@ -1,4 +1,4 @@
-"""CTM: levels are indices into a table that rises, jumps end at levels below, and gradients stop where the paper says."""
+"""CTM: levels are indices into a table that rises, and gradients stop where the paper says."""
 
 import torch
 

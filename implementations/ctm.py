@@ -82,9 +82,9 @@ def draw_levels(
     most = top if most is None else most
     if not 1 <= most <= top:
         raise ValueError(f"most must lie in 1..{top} (the table has {top} steps), not {most}")
-    n = torch.arange(1, most + 1, dtype=torch.float64, device=x_0.device)
-    share = noise.uniform(x_0.new_empty(len(x_0), dtype=torch.float64)) * n.sum()
-    steps = 1 + torch.searchsorted(n.cumsum(0), share, right=True).clamp(max=most - 1)
+    ends = torch.arange(1, most + 1, device=x_0.device).cumsum(0)  # of the stretch that n steps have of the last one
+    share = noise.uniform(x_0.new_empty(len(x_0), dtype=torch.float64)) * ends[-1]
+    steps = 1 + (share[:, None] >= ends).sum(1)
     t = steps + _below(top + 1 - steps, noise)
     u = t - steps
     return t, u, _below(u + 1, noise)
@@ -105,7 +105,7 @@ def solve(
     """
     x, levels = x.clone(), table.to(x)
     for k in range(int((t - u).max())):
-        rows = (t - u > k).nonzero()[:, 0]
+        rows = (t - u > k).nonzero().flatten()
         here = t[rows] - k
         x[rows] = step(teacher, x[rows], levels[here], levels[here - 1], solver=solver)
     return x
@@ -132,7 +132,7 @@ def consistency_loss(
     x_0: (B, ...); table, t, u, s: see `draw_levels`.  The jump from u to s is that of `model`, as in the authors' code.
     """
     levels = table.to(x_0)
-    at_t, at_u, at_s, eps = levels[t], levels[u], levels[s], levels[torch.zeros_like(s)]
+    at_t, at_u, at_s, eps = levels[t], levels[u], levels[s], levels[:1].expand(len(x_0))
     still = {name: tensor.detach() for name, tensor in [*target.named_parameters(), *target.named_buffers()]}
     x_t = x_0 + per_row(at_t, x_0) * noise(x_0)
     estimate = functional_call(target, still, (model(x_t, at_t, at_s), at_s, eps))  # section 3.2
@@ -179,8 +179,12 @@ def balance(consistency: Tensor, denoising: Tensor, last: Tensor, *, most: float
 
     last: the weight of the network's last layer.  Returns (), a number without a gradient.
     """
-    lengths = [torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in (consistency, denoising)]
-    return (lengths[0] / (lengths[1] + 1e-4)).clamp(max=most)  # section 3.3
+
+    def length(loss: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(loss, last, retain_graph=True)
+        return gradient.norm()
+
+    return (length(consistency) / (length(denoising) + 1e-4)).clamp(max=most)  # section 3.3
 
 
 # ---- sampling --------------------------------------------------------------------------------------------------------

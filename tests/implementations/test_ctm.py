@@ -178,18 +178,19 @@ def test_jumps_that_do_not_go_down_are_refused(levels):
 
 def test_levels_from_scripted_draws():
     """Of three steps at most, 1, 2 and 3 have the shares 1/6, 2/6 and 3/6."""
-    x_0 = torch.zeros(6, 1)
+    x_0 = torch.zeros(7, 1)
+    below = 1 - 2**-53
     script = Script(
         uniform=[
-            [0.0, 0.16, 0.17, 0.49, 0.51, 0.999],  # n = 1, 1, 2, 2, 3, 3
-            [0.0, 0.999, 0.26, 0.74, 0.0, 0.999],  # t among n..5
-            [0.5, 0.999, 0.34, 0.0, 0.5, 0.999],  # s among 0..u
+            [0.0, 0.16, 0.17, 0.49, 0.5, below, 0.17],  # n = 1, 1, 2, 2, 3, 3, 2
+            [0.0, below, 0.26, 0.74, 0.0, below, 0.0],  # t among n..5
+            [0.5, below, 0.34, 0.0, 0.5, below, 0.0],  # s among 0..u
         ]
     )
     t, u, s = ctm.draw_levels(TABLE, x_0, most=3, noise=script)
-    assert t.tolist() == [1, 5, 3, 4, 3, 5]
-    assert u.tolist() == [0, 4, 1, 2, 0, 2]
-    assert s.tolist() == [0, 4, 0, 0, 0, 2]
+    assert t.tolist() == [1, 5, 3, 4, 3, 5, 2]
+    assert u.tolist() == [0, 4, 1, 2, 0, 2, 0]
+    assert s.tolist() == [0, 4, 0, 0, 0, 2, 0]
     assert t.dtype == u.dtype == s.dtype == torch.int64
 
 
@@ -225,6 +226,7 @@ def test_a_table_out_of_order_and_too_many_steps_are_named():
         with pytest.raises(ValueError, match=rf"most must lie in 1\.\.5 .*, not {most}"):
             ctm.draw_levels(TABLE, torch.zeros(2, 1), most=most)
     ctm.draw_levels(TABLE, torch.zeros(2, 1), most=5)
+    assert [k.tolist() for k in ctm.draw_levels(TABLE[:2], torch.zeros(2, 1))] == [[1, 1], [0, 0], [0, 0]]
 
 
 # T1 and T3: the teacher's way
@@ -422,7 +424,7 @@ def test_soft_consistency_does_not_see_the_denoiser_and_denoising_sees_nothing_e
 
 def test_levels_of_denoising_are_of_two_kinds_and_errors_are_weighted_as_edms():
     x_0, eps, normal = draw(4, 2, 3), draw(4, 2, 3, seed=1), torch.tensor([-2.0, -0.5, 0.3, 1.0], dtype=F64)
-    where, chosen = torch.tensor([0.0, 0.2, 0.999, 0.6], dtype=F64), torch.tensor([0.0, 0.24, 0.26, 0.9], dtype=F64)
+    where, chosen = torch.tensor([0.0, 0.2, 0.999, 0.6], dtype=F64), torch.tensor([0.0, 0.24, 0.25, 0.9], dtype=F64)
     model = ctm.Jumps(Lively(), 0.7)
     options = {"uniform": 0.25, "P_mean": -0.4, "P_std": 1.1, "sigma_min": 0.1, "sigma_max": 20.0, "rho": 3.0}
     value = ctm.denoising_loss(model, x_0, **options, reach=0.6, noise=Script([normal, eps], [where, chosen]))
@@ -633,7 +635,9 @@ def test_gamma_out_of_range_is_named(gamma):
         ctm.sample(exact, draw(1, 1), SIGMAS, gamma=gamma)
 
 
-@pytest.mark.parametrize("sigmas", [[1.0], [1.0, 1.0], [1.0, 2.0], [1.0, -0.1], [1.0, math.nan], [[2.0, 1.0]]])
+@pytest.mark.parametrize(
+    "sigmas", [[1.0], [1.0, 1.0], [1.0, 0.5, -0.1], [1.0, 2.0], [1.0, -0.1], [1.0, math.nan], [[2.0, 1.0]]]
+)
 def test_sigmas_that_do_not_fall_are_refused(sigmas):
     with pytest.raises(ValueError, match="sigmas must be two or more levels that fall"):
         list(ctm.trajectory(exact, draw(1, 1), torch.tensor(sigmas)))

@@ -193,7 +193,7 @@ def balance(consistency: Tensor, denoising: Tensor, last: Tensor, *, most: float
 @torch.no_grad()
 def trajectory(
     model: JumpModel, x: Tensor, sigmas: Tensor, *, gamma: float = 0.0, form: Form = "paper", noise: Noise = gaussian
-) -> Iterator[Tensor]:
+) -> Iterator[Tensor]:  # Alg. 3
     """gamma-sampling, jump by jump: yields x at each further level.  x: (B, ...), at sigmas[0]; see `sample`."""
     if not 0 <= gamma <= 1:
         raise ValueError(f"gamma must lie in 0..1 (0 keeps to one path, 1 renews all noise), not {gamma}")

@@ -2,8 +2,8 @@
 
 The paper's figures improve with more jumps at gamma = 0.  In the plane that does not show: one jump or sixteen end as
 near to where the ODE does, a fifth of a standard deviation.  What holds is that sixteen lose nothing, for which the
-denoising loss is needed, and that jumps keep to their path, which gamma = 1 leaves.  How much the target is averaged
-made no difference at this size.
+denoising loss is needed, and that jumps keep to their path, which gamma = 1 leaves.  In so few updates the eight modes
+are not told apart: samples lie on a ring.  How much the target is averaged made no difference at this size.
 """
 
 from __future__ import annotations
@@ -261,7 +261,7 @@ def sixteen_jumps(run: Run) -> Claim:
     return Claim(
         statement=f"{MEASURE}, after sixteen jumps with gamma = 0",
         value=off_the_path(run, 16),
-        bound=0.4,
+        bound=0.35,
         relation="<=",
         control=off_the_path(run, 16, denoising=False),
         control_is="trained alike without the denoising loss: short jumps are not learned well",
@@ -273,7 +273,7 @@ def same_path(run: Run) -> Claim:
     return Claim(
         statement=f"{MEASURE}, after four jumps with gamma = 0",
         value=off_the_path(run, 4),
-        bound=0.4,
+        bound=0.35,
         relation="<=",
         control=off_the_path(run, 4, gamma=1.0),
         control_is="gamma = 1, the sampler of consistency models: another sample of the same law",
@@ -296,8 +296,8 @@ def by_gamma(run: Run) -> Figure:
     lines["Euler, exact denoiser"] = [distance(solved(run, n), ends(run)) for n in JUMPS]
     return Figure(
         alt="Distance from where the ODE ends against the number of jumps: with gamma = 0 low for one jump and for "
-        "sixteen; without the denoising loss rising from four on; with gamma 0.5 and 1 rising at once, as noise is "
-        "renewed; Euler's method starts high and falls below at sixteen.",
+        "sixteen alike; without the denoising loss rising; with gamma 0.5 and 1 rising at once, as noise is renewed; "
+        "Euler's method starts high, is level with gamma = 0 at eight and below at sixteen.",
         image=pictures.curves(
             {name: (JUMPS, line) for name, line in lines.items()},
             across="network evaluations",
@@ -309,27 +309,27 @@ def by_gamma(run: Run) -> Figure:
 
 def paths(run: Run) -> Figure:
     """The ODE, and sixteen jumps along it, divided by the spread at each level."""
-    z, fine, coarse = starts(run)[:12], falling(60), falling(16)
+    fine, coarse = falling(60), falling(16)
     model = of_points(run).to("cpu")
 
     def drawn(states: Iterable[Tensor], sigmas: Tensor) -> tuple[list[float], list[float]]:
-        scaled = [x.double() / (0.25 + s**2) ** 0.5 for x, s in zip([T * z, *states], sigmas.tolist(), strict=True)]
+        scaled = [x.double() / (0.25 + s**2) ** 0.5 for x, s in zip(states, sigmas.tolist(), strict=True)]
         gap = scaled[-1] * torch.tensor([1.0, torch.nan], dtype=F64)  # lifts the pen
         x, y = torch.stack([*scaled, gap], dim=1).reshape(-1, 2).T.tolist()
         return x, y
 
-    def panel(gamma: float) -> Tensor:
+    def panel(gamma: float, z: Tensor) -> Tensor:
         noise = Noise(run.seed + 2001)
         lines = {
-            "the ODE": drawn(edm.trajectory(LAW.denoiser(), T * z, fine), fine),
-            "16 jumps": drawn(ctm.trajectory(model, T * z.float(), coarse, gamma=gamma, noise=noise), coarse),
+            "the ODE": drawn([T * z, *edm.trajectory(LAW.denoiser(), T * z, fine)], fine),
+            "16 jumps": drawn([T * z, *ctm.trajectory(model, T * z.float(), coarse, gamma=gamma, noise=noise)], coarse),
         }
         return pictures.curves(lines, across="x / spread", up="y / spread", size=(380, 360))
 
     return Figure(
         alt="Twelve paths of the ODE in the plane, each divided by the spread at its level, and sixteen jumps from the "
-        "same starts: with gamma = 0 they follow the paths, with gamma = 1 they leave them at once.",
-        image=pictures.beside({f"gamma = {gamma:g}": panel(gamma) for gamma in (0.0, 1.0)}),
+        "same starts: with gamma = 0 they follow the paths; with gamma = 1, shown for three, they leave them at once.",
+        image=pictures.beside({"gamma = 0": panel(0.0, starts(run)[:12]), "gamma = 1": panel(1.0, starts(run)[:3])}),
     )
 
 
@@ -342,8 +342,8 @@ def plane_samples(run: Run) -> Figure:
         "16, no denoising loss": points(run, 16, denoising=False),
     }
     return Figure(
-        alt="Points in the plane on eight modes: where the ODE ends, and after one jump, sixteen jumps with gamma 0 "
-        "and 1, and sixteen of a network trained without the denoising loss, which are the most scattered.",
+        alt="Points in the plane: where the ODE ends, eight modes; after one jump, and sixteen with gamma 0 and 1, a ring "
+        "through them; and after sixteen of a network trained without the denoising loss, scattered widely.",
         image=pictures.beside({name: pictures.scatter(x, limits=(-1.2, 1.2), size=200) for name, x in shown.items()}),
     )
 
@@ -406,7 +406,7 @@ def sheets(run: Run) -> Figure:
     return Figure(
         alt=f"The same noise in 16, 8, 4, 2 and 1 evaluations, from top to bottom, trained on {run.data}: by Euler's "
         "method digits dissolve to one blurred mean as evaluations grow few; by jumps with gamma = 0 they stay what "
-        "they are; with gamma = 1 each row shows other digits.",
+        "they are, in one jump blurred; with gamma = 1 each row shows other digits.",
         image=film(dataset(run), columns, width=320),
     )
 

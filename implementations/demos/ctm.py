@@ -342,8 +342,8 @@ def plane_samples(run: Run) -> Figure:
         "16, no denoising loss": points(run, 16, denoising=False),
     }
     return Figure(
-        alt="Points in the plane: where the ODE ends, eight modes; after one jump, and sixteen with gamma 0 and 1, a ring "
-        "through them; and after sixteen of a network trained without the denoising loss, scattered widely.",
+        alt="Points in the plane: where the ODE ends, eight modes; after one jump, and sixteen with gamma 0 and 1, a "
+        "ring through them; and after sixteen of a network trained without the denoising loss, scattered widely.",
         image=pictures.beside({name: pictures.scatter(x, limits=(-1.2, 1.2), size=200) for name, x in shown.items()}),
     )
 

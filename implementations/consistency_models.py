@@ -74,10 +74,10 @@ class WithTarget(nn.Module):
         """What follows each step of the optimiser: target <- mu target + (1 - mu) online.  mu: in [0, 1]."""
         if not 0 <= mu <= 1:
             raise ValueError(f"mu, the decay of the target, must lie in 0..1, not {mu}")
-        for average, weight in zip(self.target.parameters(), self.online.parameters(), strict=True):
-            average.copy_(mu * average + (1 - mu) * weight)  # Eq. 8
-        for average, kept in zip(self.target.buffers(), self.online.buffers(), strict=True):
-            average.copy_(kept)
+        for name, average in self.target.named_parameters():
+            average.copy_(mu * average + (1 - mu) * self.online.get_parameter(name))  # Eq. 8
+        for name, kept in self.online.named_buffers():
+            self.target.get_buffer(name).copy_(kept)
         self.k += 1
 
 
@@ -118,17 +118,19 @@ def distillation_loss(
     *,
     solver: Solver = "heun",
     metric: Metric = "l2",
+    weight: float | Tensor = 1.0,
     noise: Noise = gaussian,
 ) -> Tensor:  # Alg. 2
     """How far f at x_t is from the target where one step of the teacher's ODE takes x_t, from level t to r.
 
     x_0: (B, ...); t, r: a number or (B,), r above 0.  teacher: a denoiser.  Gradients reach `model` only.
-    metric: the squared ("l2") or absolute ("l1") difference, averaged over entries and rows.
+    metric: the squared ("l2") or absolute ("l1") difference, averaged over entries and rows.  weight: lambda, a number
+    or (B,).  With the paper's 1 low levels hardly count, and drift until they are learned again.
     """
     x_t, _ = pair(x_0, t, r, noise=noise)
     with torch.no_grad():
         x_r = step(teacher, x_t, t, r, solver=solver)  # Eq. 6
-    return _disagreement(model, target, (x_t, t), (x_r, r), metric)  # Eq. 7
+    return _disagreement(model, target, (x_t, t), (x_r, r), metric, weight)  # Eq. 7
 
 
 def training_loss(
@@ -139,14 +141,16 @@ def training_loss(
     r: float | Tensor,
     *,
     metric: Metric = "l2",
+    weight: float | Tensor = 1.0,
     noise: Noise = gaussian,
 ) -> Tensor:  # Alg. 3
     """The same without a teacher: f at x_0 + t z against the target at x_0 + r z, the z being the same.
 
-    x_0: (B, ...); t, r: a number or (B,), r above 0.  Gradients reach `model` only.  metric: see `distillation_loss`.
+    x_0: (B, ...); t, r: a number or (B,), r above 0.  Gradients reach `model` only.
+    metric, weight: see `distillation_loss`.
     """
     x_t, x_r = pair(x_0, t, r, noise=noise)
-    return _disagreement(model, target, (x_t, t), (x_r, r), metric)  # Eq. 10
+    return _disagreement(model, target, (x_t, t), (x_r, r), metric, weight)  # Eq. 10
 
 
 def _disagreement(
@@ -155,6 +159,7 @@ def _disagreement(
     upper: tuple[Tensor, float | Tensor],
     lower: tuple[Tensor, float | Tensor],
     metric: str,
+    weight: float | Tensor,
 ) -> Tensor:
     """Of the model at the upper point and level with the target at the lower."""
     if metric not in ("l2", "l1"):
@@ -165,7 +170,7 @@ def _disagreement(
     with torch.no_grad():
         goal = target(x_r, for_all(1.0 * r, x_r))
     gap = model(x_t, for_all(1.0 * t, x_t)) - goal
-    return gap.square().mean() if metric == "l2" else gap.abs().mean()
+    return (per_row(weight, gap) * (gap.square() if metric == "l2" else gap.abs())).mean()
 
 
 def discretisation(k: int, K: int, *, s_0: int = 2, s_1: int = 150) -> int:

@@ -236,10 +236,10 @@ def test_distillation_compares_with_where_the_solver_arrives(solver, factor, t, 
 def test_without_a_word_the_solver_is_heuns_and_the_metric_squared():
     x_0, z = four_rows(0.25, 2)
     args = (Scaled(0.7), Scaled(0.8), denoiser(0.0, 0.25), x_0, 1.7, 1.1)
-    said = cm.distillation_loss(*args, solver="heun", metric="l2", noise=Script(z))
+    said = cm.distillation_loss(*args, solver="heun", metric="l2", weight=1.0, noise=Script(z))
     assert torch.equal(cm.distillation_loss(*args, noise=Script(z)), said)
     short = cm.training_loss(*args[:2], *args[3:], noise=Script(z))
-    assert torch.equal(short, cm.training_loss(*args[:2], *args[3:], metric="l2", noise=Script(z)))
+    assert torch.equal(short, cm.training_loss(*args[:2], *args[3:], metric="l2", weight=1.0, noise=Script(z)))
 
 
 def fixed_point(N: int, v: float, loss) -> float:
@@ -322,6 +322,10 @@ def test_distillation_loss_is_the_papers_row_by_row(metric, shape, solver):
         rows.append(norm(model(x_t, t) - target(x_r, r), metric))
     value = cm.distillation_loss(model, target, teacher, x_0, T, R, solver=solver, metric=metric, noise=Script(z))
     assert value.item() == pytest.approx(torch.stack(rows).mean().item(), rel=1e-12)
+    weight = torch.tensor([0.5, 2.0, 7.0], dtype=F64)
+    options = {"solver": solver, "metric": metric, "weight": weight, "noise": Script(z)}
+    value = cm.distillation_loss(model, target, teacher, x_0, T, R, **options)
+    assert value.item() == pytest.approx((weight * torch.stack(rows)).mean().item(), rel=1e-12)
 
 
 @pytest.mark.parametrize("metric", ["l2", "l1"])
@@ -335,6 +339,9 @@ def test_training_loss_is_the_papers_row_by_row(metric, shape):
         rows.append(norm(model(x + t * n, t) - target(x + r * n, r), metric))
     value = cm.training_loss(model, target, x_0, T, R, metric=metric, noise=Script(z))
     assert value.item() == pytest.approx(torch.stack(rows).mean().item(), rel=1e-12)
+    weight = torch.tensor([0.5, 2.0, 7.0], dtype=F64)
+    value = cm.training_loss(model, target, x_0, T, R, metric=metric, weight=weight, noise=Script(z))
+    assert value.item() == pytest.approx((weight * torch.stack(rows)).mean().item(), rel=1e-12)
 
 
 @pytest.mark.parametrize("distil", [True, False])

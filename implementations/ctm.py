@@ -103,6 +103,8 @@ def solve(
 
     x: (B, ...); t, u: (B,) int64, each row at its own.  Returns (B, ...).
     """
+    if not ((u >= 0) & (u <= t)).all():
+        raise ValueError(f"the teacher goes down: want indices 0 <= u <= t, not u = {u} and t = {t}")
     x, levels = x.clone(), table.to(x)
     for k in range(int((t - u).max())):
         rows = (t - u > k).nonzero().flatten()

@@ -255,6 +255,16 @@ def test_each_row_is_solved_over_its_own_stretch_one_step_for_each_level(solver)
     )
 
 
+@pytest.mark.parametrize(("t", "u"), [([3, 1], [2, 2]), ([3, 1], [2, -1])])
+def test_a_way_that_does_not_go_down_the_table_is_named(t, u):
+    with pytest.raises(ValueError, match="want indices 0 <= u <= t"):
+        ctm.solve(D, draw(2, 1), TABLE, *levels(t, u))
+    with pytest.raises(ValueError, match="want indices 0 <= u <= t"):
+        ctm.consistency_loss(
+            ctm.Jumps(Exact()), ctm.Jumps(Exact()), D, draw(2, 1), TABLE, *levels(t, u, [0, 0]), noise=Noise(0)
+        )
+
+
 def test_solving_keeps_no_graph():
     network = nn.Linear(2, 2).double()
     assert not ctm.solve(lambda x, sigma: network(x), draw(2, 2), TABLE, *levels([2, 3], [0, 1])).requires_grad

@@ -97,14 +97,17 @@ def slope(D: DenoisingModel, x: Tensor, sigma: float | Tensor) -> Tensor:
     return -per_row(sigma, x) * score  # Eq. 1
 
 
-def step(D: DenoisingModel, x: Tensor, t: float, s: float, *, solver: Solver = "heun") -> Tensor:
-    """From noise level t to s: by Euler's method, or by Heun's, which averages the slopes at both ends (s > 0)."""
+def step(D: DenoisingModel, x: Tensor, t: float | Tensor, s: float | Tensor, *, solver: Solver = "heun") -> Tensor:
+    """From noise level t to s: by Euler's method, or by Heun's, which averages the slopes at both ends (s > 0).
+
+    x: (B, ...); t, s: a number or (B,).
+    """
     _known(solver)
-    d = slope(D, x, t)
-    x_next = x + (s - t) * d
+    d, h = slope(D, x, t), per_row(s - t, x)
+    x_next = x + h * d
     if solver == "euler":
         return x_next
-    return x + (s - t) * (d + slope(D, x_next, s)) / 2
+    return x + h * (d + slope(D, x_next, s)) / 2
 
 
 @torch.no_grad()

@@ -480,6 +480,15 @@ def test_a_step_takes_one_level_per_row():
     torch.testing.assert_close(together, -sigma[:, None] * law.score(x, 1.0, sigma), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("solver", ["heun", "euler"])
+def test_a_step_goes_between_levels_of_each_row(solver):
+    law, x = two_modes(), draw(0, 3, 2)
+    t, s = torch.tensor([0.3, 1.0, 4.0], dtype=F64), torch.tensor([0.2, 1.5, 0.5], dtype=F64)
+    together = edm.step(law.denoiser(), x, t, s, solver=solver)
+    alone = [edm.step(law.denoiser(), x[i : i + 1], float(t[i]), float(s[i]), solver=solver) for i in range(3)]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-12, atol=1e-12)
+
+
 def test_a_whole_number_is_a_level_like_any_other():
     seen = []
     edm.slope(lambda x, sigma: seen.append(sigma) or x, torch.zeros(3, 2), 2)

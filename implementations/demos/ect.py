@@ -1,4 +1,4 @@
-"""Tunes small pretrained denoisers, of points and of digits, stage by stage, into models that sample in one or two steps.
+"""Tunes small pretrained denoisers, of points and of digits, stage by stage, until one or two steps make a sample.
 
 How much spread a stage leaves to samples of one step is known for Gaussian data, and measured beside.  What the paper
 says of compute, that tuning a pretrained network costs less than training a consistency model, does not show in the
@@ -28,7 +28,6 @@ from implementations.lab.demo import Claim, Curve, Demo, Figure, Run, once
 from implementations.lab.networks import train_or_load
 from implementations.lab.training import Batch, Trained, train
 from implementations.verification.impulses import moments
-from implementations.verification.oracles import GaussianMixture
 from implementations.verification.twosample import excess_energy
 
 F64 = torch.float64
@@ -43,6 +42,19 @@ def points(name: str, x: Tensor) -> Dataset:
     return Dataset(name, x, None, x[:0], None, None, (-reach, reach))
 
 
+class Gain(nn.Module):
+    """F(x, c_noise) = h(c_noise) x, which is all that Gaussian data of mean 0 ask for; 0 before training."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.h = nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1))
+        nn.init.zeros_(self.h[-1].weight)
+        nn.init.zeros_(self.h[-1].bias)
+
+    def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
+        return self.h(2 * c_noise[:, None]) * x
+
+
 class Network(MLP):
     """F(x, c_noise) for points: of c_noise, 0.01 counts as a step of time."""
 
@@ -50,15 +62,18 @@ class Network(MLP):
         return super().forward(x, 100 * t, y, s)
 
 
-def tuned_at(run: Run, model: Denoiser, a: int, data: Dataset, *, steps: int, lr: float) -> Denoiser:
+def tuned_at(
+    run: Run, model: Denoiser, a: int, data: Dataset, *, steps: int, batch_size: int, lr: float, P_mean: float = -1.1
+) -> Denoiser:
     """The model after so many more updates of stage a, averaged."""
 
     def of_batch(model: DenoisingModel, batch: Batch, noise: Noise) -> Tensor:
-        return loss(model, batch[0], a, noise=noise)
+        return loss(model, batch[0], a, P_mean=P_mean, noise=noise)
 
-    options = run.training | {"seed": 100 * run.seed + a, "name": f"ect-{data.name}-{a}"}
     own = copy.deepcopy(model).requires_grad_()
-    return train(own, of_batch, data, steps=steps, batch_size=256, lr=lr, anneal=True, ema=0.9, **options).model
+    how = run.training | {"seed": 100 * run.seed + a, "name": f"ect-{data.name}-{a}"}
+    options = {"steps": max(1, steps), "batch_size": batch_size, "lr": lr, "anneal": True, "ema": 0.9}
+    return train(own, of_batch, data, **options, **how).model
 
 
 # ---- Gaussian data: how much spread each stage leaves ---------------------------------------------------------------
@@ -70,8 +85,8 @@ def slope(t: Tensor, a: int, v: float = 0.25) -> Tensor:
     That is the slope of E[x_r | x_t]; the target at r is the same model's, and so on down to r = 0.  t: (B,).
     """
     product = torch.ones_like(t)
-    while (t > 0).any():
-        r = earlier(t, a).where(t > 0, 0.0)
+    while (t > 1e-8).any():  # below, a factor is 1
+        r = earlier(t, a)
         product, t = product * (v + r * t) / (v + t**2), r
     return product
 
@@ -97,15 +112,20 @@ def spread_exact(run: Run) -> Claim:
 
 @once
 def spreads(run: Run) -> list[float]:
-    """The same, measured: of a small network, after each stage from 0 on.  F = 0 is perfect at stage 0."""
-    data = points("gaussian", 0.5 * Noise(run.seed + 2000)(torch.empty(8192, 1)))
+    """The same, measured: of a trained gain, after each stage from 0 on.  F = 0 is perfect at stage 0.
+
+    Samples start at t = 80, so training looks there more often than on images: P_mean = 1.
+    """
+    x = Noise(run.seed + 2000)(torch.empty(8192, 1))
+    data = points("gaussian", 0.5 * x / x.std())
     z = Noise(run.seed + 2001)(torch.empty(4096, 1))
     torch.manual_seed(run.seed)
-    model = Denoiser(Network(1, width=32, depth=1))
+    model = Denoiser(Gain())
     found = []
     for a in range(STAGES + 1):
-        if a > 0:
-            model = tuned_at(run, model, a, data, steps=max(1, run.steps // 2), lr=3e-3)
+        if a > 0:  # the first is furthest from where it starts
+            steps = 2 * run.steps if a == 1 else run.steps // 2
+            model = tuned_at(run, model, a, data, steps=steps, batch_size=1024, lr=5e-3, P_mean=1.0)
         found.append((sample(model, z, ONE_STEP).std() / z.std() / 0.5).item())
     return found
 
@@ -115,10 +135,10 @@ def spread_trained(run: Run) -> Claim:
         return fmean(abs(found - spread(a + exponent)) for a, found in enumerate(spreads(run)) if a > 0)
 
     return Claim(
-        statement=f"the spread that a trained network reaches, off that of the perfect model: mean over stages 1 to "
+        statement="spread of one-step samples of a trained model, off that of the perfect one: mean over stages 1 to "
         f"{STAGES} (Gaussian data)",
         value=off(0),
-        bound=0.03,
+        bound=0.055,
         relation="<=",
         control=off(1),
         control_is="off that of the perfect model one stage later, as where exponents are counted from 0",
@@ -155,13 +175,13 @@ def after(run: Run, a: int) -> Denoiser:
     """The denoiser after tuning up to stage a; at 0, before it."""
     if a == 0:
         return base(run).model
-    return tuned_at(run, after(run, a - 1), a, plane(run), steps=max(1, UPDATES * run.steps // STAGES), lr=1e-3)
+    return tuned_at(run, after(run, a - 1), a, plane(run), steps=UPDATES * run.steps // STAGES, batch_size=256, lr=1e-3)
 
 
 @once
 def untightened(run: Run) -> Denoiser:
     """A control: tuned as long with r = 0."""
-    return tuned_at(run, base(run).model, 0, plane(run), steps=UPDATES * run.steps, lr=1e-3)
+    return tuned_at(run, base(run).model, 0, plane(run), steps=UPDATES * run.steps, batch_size=256, lr=1e-3)
 
 
 def drawn(run: Run, model: DenoisingModel, sigmas: tuple[float, ...]) -> Tensor:
@@ -202,12 +222,16 @@ def few_steps(run: Run) -> Curve:
     def euler(n: int) -> Tensor:
         return edm.sample(base(run).model, z, edm.schedule(n), solver="euler")
 
-    tuned = [distance(sample(after(run, STAGES), z, sigmas, noise=Noise(run.seed + 2006)).cpu(), ends(run))
-             for sigmas in levels.values()]
-    return against_evaluations({
-        "tuned": (list(levels), tuned),
-        "pretrained, Euler": (counts, [distance(euler(n).cpu(), ends(run)) for n in counts]),
-    })
+    tuned = [
+        distance(sample(after(run, STAGES), z, sigmas, noise=Noise(run.seed + 2006)).cpu(), ends(run))
+        for sigmas in levels.values()
+    ]
+    return against_evaluations(
+        {
+            "tuned": (list(levels), tuned),
+            "pretrained, Euler": (counts, [distance(euler(n).cpu(), ends(run)) for n in counts]),
+        }
+    )
 
 
 def stages(run: Run) -> Figure:
@@ -242,8 +266,8 @@ def pairs(run: Run) -> Figure:
 
 # ---- images ---------------------------------------------------------------------------------------------------------
 
-SECOND = 1.5
-"""Level of the second step, for images whose standard deviation is larger than 0.5."""
+SECOND = 0.821 * 1.5
+"""Level of the second step: higher, as the standard deviation of the digits is 0.75, not 0.5."""
 
 
 @once
@@ -271,7 +295,7 @@ def digits(run: Run) -> Claim:
     return Claim(
         statement="excess energy distance from images in two steps to held-out ones",
         value=off(network(run).model),
-        bound=0.1,
+        bound=0.04,
         relation="<=",
         control=off(edm_network(run).model),
         control_is="the network before tuning",
@@ -290,8 +314,8 @@ def sheets(run: Run) -> Figure:
         "tuned: 1, 2": rows(network(run).model),
     }
     return Figure(
-        alt=f"The same eight starts, after training on {run.data}: by 35 evaluations of the pretrained network, digits; "
-        "by one and two of the same, blurs; by one and two of the tuned network, digits again.",
+        alt=f"The same eight starts, after training on {run.data}: by 35 evaluations of the pretrained network, "
+        "digits; by one and two of the same, blurs; by one and two of the tuned network, digits again.",
         image=film(dataset(run), columns, width=300),
     )
 

@@ -33,6 +33,8 @@ from implementations.verification.twosample import excess_energy
 F64 = torch.float64
 STAGES = 8
 """Of tuning; the first is 1, and 0 is what it starts from."""
+EARLY = range(1, 5)
+"""Those which leave spreads so different that a trained model's tells them apart; the later ones leave 0.97 and more."""
 ONE_STEP = TWO_STEPS[:1]
 
 
@@ -131,14 +133,14 @@ def spreads(run: Run) -> list[float]:
 
 
 def spread_trained(run: Run) -> Claim:
-    def off(exponent: int) -> float:
-        return fmean(abs(found - spread(a + exponent)) for a, found in enumerate(spreads(run)) if a > 0)
+    def off(later: int) -> float:
+        return fmean(abs(spreads(run)[a] - spread(a + later)) for a in EARLY)
 
     return Claim(
-        statement="spread of one-step samples of a trained model, off that of the perfect one: mean over stages 1 to "
-        f"{STAGES} (Gaussian data)",
+        statement="spread of one-step samples of a trained model, off that of the perfect one, mean over stages 1 to "
+        f"{len(EARLY)} (Gaussian data)",
         value=off(0),
-        bound=0.055,
+        bound=0.085,
         relation="<=",
         control=off(1),
         control_is="off that of the perfect model one stage later, as where exponents are counted from 0",
@@ -175,13 +177,13 @@ def after(run: Run, a: int) -> Denoiser:
     """The denoiser after tuning up to stage a; at 0, before it."""
     if a == 0:
         return base(run).model
-    return tuned_at(run, after(run, a - 1), a, plane(run), steps=UPDATES * run.steps // STAGES, batch_size=256, lr=1e-3)
+    return tuned_at(run, after(run, a - 1), a, plane(run), steps=UPDATES * run.steps // STAGES, batch_size=256, lr=5e-4)
 
 
 @once
 def untightened(run: Run) -> Denoiser:
     """A control: tuned as long with r = 0."""
-    return tuned_at(run, base(run).model, 0, plane(run), steps=UPDATES * run.steps, batch_size=256, lr=1e-3)
+    return tuned_at(run, base(run).model, 0, plane(run), steps=UPDATES * run.steps, batch_size=256, lr=5e-4)
 
 
 def drawn(run: Run, model: DenoisingModel, sigmas: tuple[float, ...]) -> Tensor:
@@ -235,21 +237,21 @@ def few_steps(run: Run) -> Curve:
 
 
 def stages(run: Run) -> Figure:
-    shown = {0: "before", 1: "stage 1", 3: "stage 3", STAGES: f"stage {STAGES}"}
-    planes = {
-        f"{name}: one step": pictures.scatter(drawn(run, after(run, a), ONE_STEP).cpu(), limits=(-1.2, 1.2), size=170)
-        for a, name in shown.items()
-    }
-    planes[f"stage {STAGES}: two steps"] = pictures.scatter(
-        drawn(run, after(run, STAGES), TWO_STEPS).cpu(), limits=(-1.2, 1.2), size=170
-    )
+    def plane_of(x: Tensor) -> Tensor:
+        return pictures.scatter(x.cpu(), limits=(-1.1, 1.1), size=190)
+
+    shown = {"before: one step": 0, "stage 2: one step": 2, f"stage {STAGES}: one step": STAGES}
+    planes = {name: plane_of(drawn(run, after(run, a), ONE_STEP)) for name, a in shown.items()}
+    planes[f"stage {STAGES}: two steps"] = plane_of(drawn(run, after(run, STAGES), TWO_STEPS))
+    planes["data"] = plane_of(plane(run).x[:2000])
     axis = list(range(STAGES + 1))
-    lines = {"perfect model": (axis, [spread(a) for a in axis]), "trained": (axis, spreads(run))}
-    curve = pictures.curves(lines, across="stage", up="spread / that of the data", size=(360, 200))
+    lines = {"perfect": (axis, [spread(a) for a in axis]), "trained": (axis, spreads(run))}
+    curve = pictures.curves(lines, across="stage", up="spread / data's", size=(360, 220))
     return Figure(
-        alt="Points sampled in one step: before tuning all near the middle, after stage 1 a ring, then ever narrower "
-        "spots, after stage 8 eight of them, and in two steps sharper still.  Beside, how much of the data's spread "
-        "one-step samples have after each stage, for Gaussian data: from 0 to near 1, as the perfect model's.",
+        alt="Points sampled in one step: before tuning nearly all in the middle, after stage 2 a disc, after stage 8 a "
+        "ring of about the data's size, and in two steps a ring as thick as the data's, whose eight modes this small "
+        "network blurs.  Beside, how much of the data's spread one-step samples have after each stage, for Gaussian "
+        "data: from 0 to about 1, the trained model's near that of the perfect one, short of it at stage 1.",
         image=pictures.beside({**planes, "Gaussian data": curve}),
     )
 
@@ -316,7 +318,7 @@ def sheets(run: Run) -> Figure:
     return Figure(
         alt=f"The same eight starts, after training on {run.data}: by 35 evaluations of the pretrained network, "
         "digits; by one and two of the same, blurs; by one and two of the tuned network, digits again.",
-        image=film(dataset(run), columns, width=300),
+        image=film(dataset(run), columns, width=340),
     )
 
 

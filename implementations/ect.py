@@ -84,7 +84,7 @@ def earlier(t: Tensor, a: int, *, q: float = 2.0, k: float = 8.0, b: float = 1.0
 
 
 def gap_weight(t: Tensor, r: Tensor) -> Tensor:
-    """1 / (t - r), for metrics that fall as the gap does, as a norm: the loss tends to |df/dt| along x_0 + t z.  (B,)."""
+    """1 / (t - r), for metrics that fall with the gap as a norm does: the loss tends to |df/dt| along x_0 + t z.  (B,)."""
     return 1 / (t - r)  # section 3.1
 
 

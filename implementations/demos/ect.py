@@ -34,7 +34,7 @@ F64 = torch.float64
 STAGES = 8
 """Of tuning; the first is 1, and 0 is what it starts from."""
 EARLY = range(1, 5)
-"""Those which leave spreads so different that a trained model's tells them apart; the later ones leave 0.97 and more."""
+"""Those whose spreads a trained model tells apart; the later ones leave 0.97 and more."""
 ONE_STEP = TWO_STEPS[:1]
 
 

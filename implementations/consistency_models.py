@@ -10,12 +10,14 @@ in between, trade evaluations for quality, and put known parts of an image back 
 x_t = x_0 + t z with z ~ N(0, I): time is the noise level, as in EDM.  Levels rise from eps to T; r < t are two of them,
 t_n and t_{n+1} in the paper, one pair for each row.  A consistency model is called like a denoiser, `model(x, t)` with
 t: (B,), and returns its guess of x at eps.  The paper's best metric, LPIPS, needs a trained network and is not here.
+
+Long because the paper has two losses, their schedules, a sampler, and editing with its transforms.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import ceil, exp, inf, log, sqrt
 from typing import Literal, NamedTuple
 
@@ -33,7 +35,7 @@ Metric = Literal["l2", "l1"]
 class ConsistencyModel(Denoiser):
     """f(x, t) = c_skip x + c_out F(c_in x; c_noise), which is x itself at t = eps whatever F returns.
 
-    x: (B, ...); t: (B,), at least eps.  eps = 0 makes them EDM's scalings.
+    x: (B, ...); t: (B,), at least eps and above 0.  With eps = 0 it is EDM's denoiser.
     """
 
     def __init__(self, network: nn.Module, sigma_data: float = 0.5, eps: float = 0.002) -> None:
@@ -43,11 +45,11 @@ class ConsistencyModel(Denoiser):
         self.eps = eps
 
     def scalings(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """c_skip, c_out, c_in and c_noise, each in the shape of sigma; the last two are EDM's."""
+        """c_skip, c_out, c_in and c_noise (appendix C), each in the shape of sigma; the last two are EDM's."""
         _, _, c_in, c_noise = super().scalings(sigma)
         above = sigma - self.eps
-        c_skip = self.sigma_data**2 / (above**2 + self.sigma_data**2)  # appendix C
-        return c_skip, self.sigma_data * above * c_in, c_in, c_noise  # appendix C
+        c_skip = self.sigma_data**2 / (above**2 + self.sigma_data**2)  # Eq. 5
+        return c_skip, self.sigma_data * above * c_in, c_in, c_noise  # Eq. 5
 
 
 class WithTarget(nn.Module):
@@ -125,8 +127,7 @@ def distillation_loss(
     x_t, _ = pair(x_0, t, r, noise=noise)
     with torch.no_grad():
         x_r = step(teacher, x_t, t, r, solver=solver)  # Eq. 6
-        goal = target(x_r, for_all(1.0 * r, x_0))
-    return _distance(model(x_t, for_all(1.0 * t, x_0)), goal, metric)  # Eq. 7
+    return _disagreement(model, target, (x_t, t), (x_r, r), metric)  # Eq. 7
 
 
 def training_loss(
@@ -141,32 +142,43 @@ def training_loss(
 ) -> Tensor:  # Alg. 3
     """The same without a teacher: f at x_0 + t z against the target at x_0 + r z, the z being the same.
 
-    x_0: (B, ...); t, r: a number or (B,).  Gradients reach `model` only.  metric: see `distillation_loss`.
+    x_0: (B, ...); t, r: a number or (B,), r above 0.  Gradients reach `model` only.  metric: see `distillation_loss`.
     """
     x_t, x_r = pair(x_0, t, r, noise=noise)
-    with torch.no_grad():
-        goal = target(x_r, for_all(1.0 * r, x_0))
-    return _distance(model(x_t, for_all(1.0 * t, x_0)), goal, metric)  # Eq. 10
+    return _disagreement(model, target, (x_t, t), (x_r, r), metric)  # Eq. 10
 
 
-def _distance(a: Tensor, b: Tensor, metric: str) -> Tensor:
+def _disagreement(
+    model: DenoisingModel,
+    target: DenoisingModel,
+    upper: tuple[Tensor, float | Tensor],
+    lower: tuple[Tensor, float | Tensor],
+    metric: str,
+) -> Tensor:
+    """Of the model at the upper point and level with the target at the lower."""
     if metric not in ("l2", "l1"):
         raise ValueError(f"metric must be 'l2' or 'l1', not {metric!r}")
-    return (a - b).square().mean() if metric == "l2" else (a - b).abs().mean()
+    (x_t, t), (x_r, r) = upper, lower
+    if not (torch.as_tensor(r) > 0).all():
+        raise ValueError(f"r, the level at which the target is asked, must be above 0, not {r}")
+    with torch.no_grad():
+        goal = target(x_r, for_all(1.0 * r, x_r))
+    gap = model(x_t, for_all(1.0 * t, x_t)) - goal
+    return gap.square().mean() if metric == "l2" else gap.abs().mean()
 
 
 def discretisation(k: int, K: int, *, s_0: int = 2, s_1: int = 150) -> int:
-    """N(k), how many levels step k of K trains on: from s_0 to s_1 + 1, so that its square grows evenly."""
+    """N(k), the levels that step k of K trains on: s_0 to s_1 + 1 of them, their square growing evenly (appendix C)."""
     if not (0 <= k <= K and K > 0 and 2 <= s_0 <= s_1):
         raise ValueError(f"want 0 <= k <= K, K > 0 and 2 <= s_0 <= s_1, not k = {k}, K = {K}, {s_0} and {s_1}")
-    return ceil(sqrt(k / K * ((s_1 + 1) ** 2 - s_0**2) + s_0**2) - 1) + 1  # appendix C
+    return ceil(sqrt(k / K * ((s_1 + 1) ** 2 - s_0**2) + s_0**2) - 1) + 1
 
 
 def decay(N: int, *, s_0: int = 2, mu_0: float = 0.9) -> float:
-    """mu of the target where training is on N levels: mu_0 at N = s_0, and nearer to 1 for more."""
+    """mu of the target where training is on N levels: mu_0 at N = s_0, and nearer to 1 for more (appendix C)."""
     if not (N >= 1 and s_0 >= 1 and 0 < mu_0 <= 1):
         raise ValueError(f"want N and s_0 at least 1 and 0 < mu_0 <= 1, not {N}, {s_0} and {mu_0}")
-    return exp(s_0 * log(mu_0) / N)  # appendix C
+    return exp(s_0 * log(mu_0) / N)
 
 
 @torch.no_grad()
@@ -179,7 +191,7 @@ def sample(
     model's; 0 for one whose f ends at the data themselves.  Returns (B, ...).
     """
     _check(sigmas, eps)
-    return list(_chain(model, sigmas[0].to(z) * z, sigmas, eps, noise))[-1]
+    return _chain(model, sigmas[0].to(z) * z, sigmas, eps, noise)
 
 
 class Transform(NamedTuple):
@@ -225,6 +237,8 @@ def patches(p: int) -> Transform:
 
     def within(x: Tensor, matrix: Tensor) -> Tensor:
         B, C, H, W = x.shape
+        if H % p or W % p:
+            raise ValueError(f"height and width must be multiples of {p}, not {H} and {W}")
         pixels = F.pixel_unshuffle(x, p).view(B, C, p * p, H // p, W // p)
         rotated = torch.einsum("bcihw,ij->bcjhw", pixels, matrix.to(x))
         return F.pixel_shuffle(rotated.reshape(B, C * p * p, H // p, W // p), p)
@@ -254,18 +268,20 @@ def edit(
     def put_back(x: Tensor) -> Tensor:
         return transform.inverse(torch.where(known, given, transform.forward(x)))
 
-    start = put_back(torch.zeros_like(y))
-    x = start + sigmas[0].to(y) * noise(y)
-    return list(_chain(model, x, sigmas, eps, noise, put_back))[-1]
+    x = put_back(torch.zeros_like(y)) + sigmas[0].to(y) * noise(y)
+    return _chain(model, x, sigmas, eps, noise, put_back)
 
 
 @torch.no_grad()
 def from_strokes(
     model: DenoisingModel, y: Tensor, sigmas: Tensor, *, eps: float = 0.002, noise: Noise = gaussian
-) -> Tensor:  # section 4.2
-    """An image like the coarse one y: (B, ...), which starts from y with noise of level sigmas[0] far below T."""
+) -> Tensor:
+    """An image like the coarse one y: (B, ...), from y with noise of level sigmas[0], far below T (appendix D).
+
+    The paper takes 5.38 and 2.24.  It is `edit` with nothing known, but that y is not erased before it starts.
+    """
     _check(sigmas, eps)
-    return list(_chain(model, y + sigmas[0].to(y) * noise(y), sigmas, eps, noise))[-1]
+    return _chain(model, y + sigmas[0].to(y) * noise(y), sigmas, eps, noise)
 
 
 def _check(sigmas: Tensor, eps: float) -> None:
@@ -281,10 +297,10 @@ def _chain(
     eps: float,
     noise: Noise,
     put_back: Callable[[Tensor], Tensor] = lambda x: x,
-) -> Iterator[Tensor]:
+) -> Tensor:
     """From x at the first level: what f makes of it, put back, and the same again from each further level."""
     for i, sigma in enumerate(sigmas.tolist()):
         if i > 0:
             x = x + sqrt(sigma**2 - eps**2) * noise(x)
         x = put_back(model(x, for_all(sigma, x)))
-        yield x
+    return x

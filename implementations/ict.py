@@ -94,7 +94,7 @@ def training_loss(
     *,
     c: float | None = None,
     noise: Noise = gaussian,
-) -> Tensor:
+) -> Tensor:  # section 3
     """How far f at x_0 + t z is from f at x_0 + r z, by `pseudo_huber`, over t - r; averaged over rows.
 
     x_0: (B, ...); t, r: a number or (B,), 0 <= r < t.  The gradient is that of f at t alone, and what the model draws

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 
@@ -24,7 +25,7 @@ class Scripted(Noise):
 
     def __init__(self, u):
         super().__init__()
-        self.u = u
+        self.u, self.asked = u, 0
 
     def __call__(self, like):
         raise AssertionError("only uniform numbers are given")
@@ -32,8 +33,9 @@ class Scripted(Noise):
     def uniform(self, like):
         assert like.dtype == F64, "what picks one of a thousand levels must not be rounded to float32"
         assert like.shape == self.u.shape
-        u, self.u = self.u, None
-        return u
+        self.asked += 1
+        assert self.asked == 1
+        return self.u
 
 
 class Lively(nn.Module):
@@ -148,6 +150,7 @@ def test_the_curriculum_between_other_ends():
     found = [ict.discretisation(k, 50, s_0=3, s_1=20) for k in (0, 12, 13, 25, 26, 38, 39, 50)]
     assert found == [4, 4, 7, 7, 13, 13, 21, 21]
     assert [ict.discretisation(k, 1000, s_1=150) for k in (202, 203, 406, 609, 811, 812)] == [11, 21, 41, 81, 81, 151]
+    assert [ict.discretisation(k, 100, s_0=3, s_1=20) for k in (26, 27)] == [4, 7]  # not 20 / 3, whose log2 is more
     assert [ict.discretisation(k, 9, s_0=5, s_1=5) for k in (0, 8, 9)] == [6, 6, 6]
     assert [ict.discretisation(k, 2, s_0=1, s_1=2) for k in (0, 1, 2)] == [2, 3, 3]
 
@@ -176,6 +179,14 @@ def test_probabilities_are_the_share_of_a_log_normal_law_that_lies_between(P_mea
     mass = np.diff(scipy.stats.norm.cdf(np.log(table.numpy()), P_mean, P_std))
     P = ict.probabilities(table, P_mean=P_mean, P_std=P_std)
     np.testing.assert_allclose(P.numpy(), mass / mass.sum(), rtol=1e-9)
+
+
+def test_probabilities_where_the_law_has_little():
+    """Of levels that hold 4 % of it, and 1e-9 of it."""
+    for table in ([0.3, 0.31, 0.35], [50_000.0, 60_000.0, 80_000.0]):
+        mass = np.diff(scipy.stats.norm.sf(-np.log(table), 1.1, 2.0))
+        found = ict.probabilities(torch.tensor(table, dtype=F64))
+        np.testing.assert_allclose(found.numpy(), mass / mass.sum(), rtol=1e-5)
 
 
 def test_levels_from_0_on_leave_nothing_out_below():
@@ -211,6 +222,14 @@ def test_a_pair_of_no_probability_is_never_drawn():
     assert P[0] == P[1] - P[1] == P[4] == 0
     t, r = ict.neighbours(table, torch.zeros(2, 1), P_std=0.01, P_mean=-1.0, noise=Scripted(torch.zeros(2, dtype=F64)))
     assert t.tolist() == [1.0, 1.0] and r.tolist() == pytest.approx([0.1, 0.1])
+
+
+def test_the_highest_number_draws_the_highest_pair():
+    """Also where probabilities add up to less than it, as those of 6 levels do by rounding."""
+    for N in (2, 6, 11, 161):
+        table, u = consistency_models.levels(N), torch.tensor([1 - 2**-53], dtype=F64)
+        t, r = ict.neighbours(table, torch.zeros(1, 1, dtype=F64), noise=Scripted(u))
+        assert t.item() == table[-1] and r.item() == table[-2]
 
 
 def test_the_default_law_of_neighbours_is_that_of_probabilities():
@@ -276,12 +295,16 @@ def test_the_model_is_asked_at_the_lower_level_without_a_gradient_and_at_the_upp
 
 
 def test_one_level_for_all_rows_may_be_a_number():
-    x_0 = draw(3, 2)
+    """And the model is told it in the precision of the data, whole or not."""
+    x_0, model = draw(3, 2), Lively()
     by_row = [torch.full((3,), v, dtype=F64) for v in (2, 1)]
     values = [
         ict.training_loss(Lively(), x_0, *levels, noise=Noise(0)).item() for levels in ((2, 1), (2.0, 1.0), by_row)
     ]
     assert values[0] == values[1] == values[2]
+    ict.training_loss(model, x_0, 2, 1, noise=Noise(0))
+    assert [level.dtype for _, level, _ in model.asked] == [F64, F64]
+    ict.training_loss(lambda x, t: x + per_row(t, x), x_0.float(), *by_row, noise=Noise(0))
 
 
 def test_the_gradient_is_that_of_a_loss_whose_target_is_another_model():
@@ -344,7 +367,7 @@ class PointMass(nn.Module):
         return per_row(0.5 / t, x) * x + per_row(1 - 0.5 / t, x) * self.theta
 
 
-def slope_at_a_point(dt, c=WIDE):
+def slope_at_a_point(dt, c: float | None = WIDE):
     """Of the loss in theta, for xi = 0.3 and theta - xi = 0.5 at t = 1.4."""
     model, x_0 = PointMass(0.8), torch.full((4, 1), 0.3, dtype=F64)
     value = ict.training_loss(model, x_0, 1.4 + dt, 1.4, c=c, noise=Noise(0))
@@ -415,6 +438,24 @@ def test_the_masks_are_those_of_torchs_own_generator_and_others_the_next_time():
     for found, mask in zip(model.seen, (expected[0], expected[0], expected[1], expected[1]), strict=True):
         assert torch.equal(found, mask)
     assert not torch.equal(*expected)
+
+
+class OnCuda(torch.Tensor):
+    is_cuda = True
+
+
+def test_the_generator_that_is_turned_back_is_also_that_of_the_datas_device(monkeypatch):
+    asked = []
+
+    def fork(devices):
+        asked.append(devices)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(torch.random, "fork_rng", fork)
+    x_0 = draw(2, 2)
+    for x, devices in ((x_0, []), (x_0.as_subclass(OnCuda), [x_0.device])):
+        ict.training_loss(Lively(), x, 2.0, 1.0, noise=Noise(0))
+        assert asked.pop() == devices
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="the generator of another device")

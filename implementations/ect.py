@@ -84,12 +84,15 @@ def earlier(t: Tensor, a: int, *, q: float = 2.0, k: float = 8.0, b: float = 1.0
 
 
 def gap_weight(t: Tensor, r: Tensor) -> Tensor:
-    """1 / (t - r), for metrics that fall with the gap as a norm does: the loss tends to |df/dt| along x_0 + t z.  (B,)."""
+    """1 / (t - r), for a metric that falls with the gap as a norm does: the loss tends to |df/dt| along x_0 + t z.
+
+    t, r: (B,).  Returns (B,).
+    """
     return 1 / (t - r)  # section 3.1
 
 
 def denoising_weight(t: Tensor, r: Tensor, sigma_data: float = 0.5) -> Tensor:
-    """EDM's 1 / c_out^2 at t, whatever r is; the authors take it on ImageNet.  (B,)."""
+    """EDM's 1 / c_out^2 at t, whatever r is; the authors' code takes it on ImageNet.  t, r: (B,).  Returns (B,)."""
     return 1 / sigma_data**2 + 1 / t**2
 
 

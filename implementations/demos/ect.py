@@ -8,7 +8,9 @@ plane: so small a network learns as fast from scratch (tried: 600 updates from s
 from __future__ import annotations
 
 import copy
+from math import ceil
 from statistics import fmean
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -49,9 +51,10 @@ class Gain(nn.Module):
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
-        self.h = nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1))
-        nn.init.zeros_(self.h[-1].weight)
-        nn.init.zeros_(self.h[-1].bias)
+        last = nn.Linear(width, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.h = nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
 
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
         return self.h(2 * c_noise[:, None]) * x
@@ -120,9 +123,9 @@ def spreads(run: Run) -> list[float]:
     """
     x = Noise(run.seed + 2000)(torch.empty(8192, 1))
     data = points("gaussian", 0.5 * x / x.std())
-    z = Noise(run.seed + 2001)(torch.empty(4096, 1))
+    z = Noise(run.seed + 2001)(torch.empty(4096, 1, device=run.device))
     torch.manual_seed(run.seed)
-    model = Denoiser(Gain())
+    model = Denoiser(Gain()).to(run.device)
     found = []
     for a in range(STAGES + 1):
         if a > 0:  # the first is furthest from where it starts
@@ -275,11 +278,11 @@ SECOND = 0.821 * 1.5
 @once
 def network(run: Run) -> Trained[Tuning]:
     """EDM's small U-Net, tuned in one run."""
-    images = dataset(run)
+    images, every = dataset(run), ceil(run.steps / STAGES)
 
     def of_batch(model: nn.Module, batch: Batch, noise: Noise) -> Tensor:
-        own = getattr(model, "module", model)  # under torchrun
-        return loss(model, batch[0], stage(own.begin(), max(1, run.steps // STAGES)), noise=noise)
+        own = cast(Tuning, getattr(model, "module", model))  # under torchrun it is wrapped
+        return loss(model, batch[0], stage(own.begin(), every), noise=noise)
 
     model = Tuning(edm_network(run).model)
     options = {"steps": run.steps, "batch_size": 32, "lr": 2e-3, "anneal": True, "ema": 0.95}

@@ -402,6 +402,7 @@ def perfect(a, v):
         level, gain = t[:1].double(), 1.0
         while level.item() > 1e-8:  # below, a factor is 1
             r = ect.earlier(level, a)
+            assert r < 0.99 * level, "or it never ends"
             gain, level = gain * (v + r.item() * level.item()) / (v + level.item() ** 2), r
         return gain * x
 

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import ceil, exp, inf, log, sqrt
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -194,7 +195,8 @@ def sample(
     return _chain(model, sigmas[0].to(z) * z, sigmas, eps, noise)
 
 
-class Transform(NamedTuple):
+@dataclass(frozen=True)
+class Transform:
     """An invertible linear map of images and its inverse: what is known of an image is known in its coefficients."""
 
     forward: Callable[[Tensor], Tensor]
@@ -301,6 +303,6 @@ def _chain(
     """From x at the first level: what f makes of it, put back, and the same again from each further level."""
     for i, sigma in enumerate(sigmas.tolist()):
         if i > 0:
-            x = x + sqrt(sigma**2 - eps**2) * noise(x)
+            x = x + sqrt(max(sigma**2 - eps**2, 0.0)) * noise(x)
         x = put_back(model(x, for_all(sigma, x)))
     return x

@@ -23,6 +23,7 @@ def positive(world, which):
 
 
 STOPPED = "the target is the model itself, asked without a gradient, or the data (section 3.1)"
+COUNTS = "it counts iterations, which is all that changes"
 MAPPING = {"a": (3, 2, 4), "q": (1.8, 1.9, 2.5), "k": (2.0, 1.0, 3.0), "b": (0.7, 0.5, 2.0)}
 METRICS = (pseudo_huber, squares, lambda x, y: squares(x, y).sqrt())
 WEIGHTS = (gap_weight, denoising_weight, lambda t, r: 1 + r)
@@ -36,6 +37,9 @@ ARGUMENTS = {
 }
 LEFT_OUT = {
     "gradients": {"loss(model)": STOPPED, "loss(x_0)": STOPPED},
-    "configurations": {"denoising_weight(r)": "weighs by t alone, in the form of a weight of pairs"},
-    "arguments": {"Tuning.begin": "counts"},
+    "configurations": {
+        "denoising_weight(r)": "weighs by t alone, in the form of a weight of pairs",
+        "Tuning.forward(half)": "hands t on as it is, to scalings that compute in its precision",
+    },
+    "arguments": {"Tuning": COUNTS, "Tuning.begin": COUNTS},
 }

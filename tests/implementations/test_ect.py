@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 
@@ -264,7 +265,7 @@ def test_f_is_compared_with_itself_at_the_earlier_level_of_the_same_noise():
 
 
 def test_rows_whose_r_is_0_are_compared_with_the_data_bitwise():
-    """At stage 1 r is 0 below ln 7: of these levels the first and the third."""
+    """At stage 1 r is 0 below ln 7: of these levels the first and the third.  There the network is asked about t."""
     seen, x_0, t = [], draw(4, 3, seed=1), torch.tensor([0.5, 3.0, 1.9, 4.0], dtype=F64)
 
     def metric(x, y):
@@ -272,10 +273,14 @@ def test_rows_whose_r_is_0_are_compared_with_the_data_bitwise():
         return squares(x, y)
 
     model = Asked()
-    ect.loss(model, x_0, 1, P_mean=0.0, P_std=1.0, metric=metric, noise=Script(t.log(), draw(4, 3, seed=2)))
+    z = draw(4, 3, seed=2)
+    ect.loss(model, x_0, 1, P_mean=0.0, P_std=1.0, metric=metric, noise=Script(t.log(), z))
     kept = seen[0] == x_0
     assert kept.all(1).tolist() == [True, False, True, False] and kept.any(1).tolist() == [True, False, True, False]
     assert not seen[0].requires_grad
+    x, level, _ = next(asked for asked in model.asked if not asked[2])
+    torch.testing.assert_close(level[[0, 2]], t[[0, 2]])
+    torch.testing.assert_close(x[[0, 2]], (x_0 + t[:, None] * z)[[0, 2]])
     assert all(torch.isfinite(level).all() and (level > 0).all() for _, level, _ in model.asked)
 
 
@@ -321,6 +326,24 @@ def test_both_passes_drop_the_same_units_and_the_next_ones_others():
     for _ in range(2):
         ect.loss(Dropping(), draw(8, 4), 3, noise=Noise(0))
     assert torch.equal(seen[0], seen[1]) and torch.equal(seen[2], seen[3]) and not torch.equal(seen[1], seen[2])
+
+
+def test_on_a_card_the_masks_are_those_of_its_own_generator(monkeypatch):
+    class OnCard(torch.Tensor):
+        is_cuda = True
+
+    asked = []
+
+    @contextmanager
+    def forked(devices):
+        asked.append(devices)
+        yield
+
+    monkeypatch.setattr(torch.random, "fork_rng", forked)
+    x_0 = draw(3, 2)
+    ect.loss(Asked(), x_0.as_subclass(OnCard), 3, noise=Noise(0))
+    ect.loss(Asked(), x_0, 3, noise=Noise(0))
+    assert asked == [[x_0.device], []]
 
 
 def test_weights():

@@ -1,8 +1,9 @@
 """Tunes small pretrained denoisers, of points and of digits, stage by stage, until one or two steps make a sample.
 
 How much spread a stage leaves to samples of one step is known for Gaussian data, and measured beside.  What the paper
-says of compute, that tuning a pretrained network costs less than training a consistency model, does not show in the
-plane: so small a network learns as fast from scratch (tried: 600 updates from scratch gave what 600 of tuning gave).
+says of compute, that tuning costs less than training a consistency model from nothing, is no claim here.  Tried in the
+plane, on one seed: as many updates from scratch, at a higher rate at first, give an excess of 0.017 in one step and of
+0.007 in two, tuning 0.007 and 0.007; but the pretraining took as many updates again.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def spread_trained(run: Run) -> Claim:
         statement="spread of one-step samples of a trained model, off that of the perfect one, mean over stages 1 to "
         f"{len(EARLY)} (Gaussian data)",
         value=off(0),
-        bound=0.085,
+        bound=0.1,
         relation="<=",
         control=off(1),
         control_is="off that of the perfect model one stage later, as where exponents are counted from 0",
@@ -251,10 +252,11 @@ def stages(run: Run) -> Figure:
     lines = {"perfect": (axis, [spread(a) for a in axis]), "trained": (axis, spreads(run))}
     curve = pictures.curves(lines, across="stage", up="spread / data's", size=(360, 220))
     return Figure(
-        alt="Points sampled in one step: before tuning nearly all in the middle, after stage 2 a disc, after stage 8 a "
-        "ring of about the data's size, and in two steps a ring as thick as the data's, whose eight modes this small "
-        "network blurs.  Beside, how much of the data's spread one-step samples have after each stage, for Gaussian "
-        "data: from 0 to about 1, the trained model's near that of the perfect one, short of it at stage 1.",
+        alt="Points sampled in one step: before tuning nearly all in the middle, after stage 2 a disc, after stage 8 one "
+        "as wide as the data and thin in the middle, and in two steps a narrow ring; the data are eight spots on that "
+        "ring, which this small network does not tell apart.  Beside, how much of the data's spread one-step samples "
+        "have after each stage, for Gaussian data: from 0 to about 1, the trained model's near that of the perfect "
+        "one, but short of it at stage 1.",
         image=pictures.beside({**planes, "Gaussian data": curve}),
     )
 

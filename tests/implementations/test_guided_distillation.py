@@ -16,9 +16,9 @@ from implementations.cfg import guided
 from implementations.common.mlp import MLP
 from implementations.common.noise import Noise
 from implementations.common.rows import per_row
+from implementations.vdm import cosine
 from implementations.verification.impulses import moments
 from implementations.verification.oracles import Gaussian, GaussianMixture
-from implementations.vdm import cosine, linear
 from tests.implementations.toys import F64, Given, draw, refuse
 
 NULL = 3
@@ -192,14 +192,14 @@ def test_stage_one_is_the_weighted_error_of_the_papers_combination(shape, weight
 
 
 def test_the_papers_values_are_the_defaults():
-    x, y = draw(6, 2), torch.tensor([0, 1, 2, 0, 1, 2])
-    for loss, rest in (
-        (gd.stage_one_loss, (scaled_network, pair_network, x, y, NULL)),
-        (gd.stage_two_loss, (scaled_network, scaled_network, x, y, 3)),
-        (gd.stochastic_stage_two_loss, (scaled_network, lambda *told: scaled_network(*told) / 2, x, y, 3)),
+    x, y, half = draw(6, 2), torch.tensor([0, 1, 2, 0, 1, 2]), lambda *told: scaled_network(*told) / 2
+    for loss in (
+        partial(gd.stage_one_loss, scaled_network, pair_network, x, y, NULL),
+        partial(gd.stage_two_loss, scaled_network, half, x, y, 3),
+        partial(gd.stochastic_stage_two_loss, scaled_network, half, x, y, 3),
     ):
-        spelled = {"scales": (1.0, 5.0), "schedule": cosine(-20.0, 20.0), "weighting": "truncated-snr"}
-        assert float(loss(*rest, noise=Noise(4))) == float(loss(*rest, **spelled, noise=Noise(4)))
+        spelled = loss(scales=(1.0, 5.0), schedule=cosine(-20.0, 20.0), weighting="truncated-snr", noise=Noise(4))
+        assert float(loss(noise=Noise(4))) == float(spelled)
 
 
 def perfect(teacher, null=NULL):

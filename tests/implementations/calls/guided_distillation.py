@@ -1,7 +1,5 @@
 """Guided distillation: a range of scales decides nothing but which scales are refused, and noise is only added."""
 
-import torch
-
 ENOUGH = "a range that holds the scale changes nothing"
 
 

@@ -1,10 +1,10 @@
 """Progressive distillation for fast sampling of diffusion models.
 
 Salimans & Ho, ICLR 2022. arXiv:2202.00512 (v2).
-A student learns to do in one step of DDIM what its teacher does in two; then it is the teacher, and N halves again.  Its
-target is the x with which one step lands where the teacher's two steps do.  Unlike the data, of which z_t leaves open
-what it was, that x is a function of z_t, so the student need not blur.  Few steps begin where there is no signal, and
-there a guess of the noise says nothing about x: so the network predicts v, and the loss weighs no level by 0.
+A student learns to do in one step of DDIM what its teacher does in two; then it is the teacher, and N halves again.
+Its target is the x with which one step lands where the teacher's two steps do.  Unlike the data, of which z_t leaves
+open what it was, that x is a function of z_t, so the student need not blur.  Few steps begin where there is no signal,
+and there a guess of the noise says nothing about x: so the network predicts v, and the loss weighs no level by 0.
 
 Levels are gamma = -log SNR, in float64, as in VDM; t runs from 0 (data) to 1 (noise).  `model(z, gamma)` with gamma:
 (B,) returns its guess of v = alpha eps - sigma x.  All functions take any such closure, over a class say.  N steps go
@@ -40,13 +40,16 @@ def velocity(x: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
     x, eps: (B, ...); gamma: () or (B,).  Returns (B, ...).
     """
     alpha, sigma = alpha_sigma(gamma, x)
-    return alpha * eps - sigma * x
+    return alpha * eps - sigma * x  # section 4
 
 
 def denoise(model: VModel, z: Tensor, gamma: Tensor) -> Tensor:
-    """The x that the network's v means: alpha z - sigma v, which amplifies no error.  z: (B, ...); gamma: () or (B,)."""
+    """The x that the network's v means, alpha z - sigma v: no level amplifies its error.
+
+    z: (B, ...); gamma: () or (B,), finite.
+    """
     alpha, sigma = alpha_sigma(gamma, z)
-    return alpha * z - sigma * model(z, for_all(gamma.to(z), z))
+    return alpha * z - sigma * model(z, for_all(gamma.to(z), z))  # section 4
 
 
 def weight(gamma: Tensor, weighting: Weighting = "truncated-snr") -> Tensor:
@@ -57,9 +60,9 @@ def weight(gamma: Tensor, weighting: Weighting = "truncated-snr") -> Tensor:
     """
     snr = (-gamma).exp()
     if weighting == "truncated-snr":
-        return snr.clamp_min(1)
+        return snr.clamp_min(1)  # section 4
     if weighting == "snr+1":
-        return snr + 1
+        return snr + 1  # section 4
     raise ValueError(f"weighting must be 'truncated-snr' or 'snr+1', not {weighting!r}")
 
 
@@ -101,7 +104,7 @@ def step(model: VModel, z: Tensor, gamma: Tensor, gamma_next: Tensor) -> Tensor:
     return ddim.step(z, denoise(model, z, gamma), alpha_sigma(gamma, z), alpha_sigma(gamma_next, z))
 
 
-def implied(z: Tensor, z_next: Tensor, gamma: Tensor, gamma_next: Tensor) -> Tensor:
+def implied(z: Tensor, z_next: Tensor, gamma: Tensor, gamma_next: Tensor) -> Tensor:  # Alg. 2
     """The x with which one step of DDIM leads from z to z_next.  z, z_next: (B, ...); gamma, gamma_next: () or (B,)."""
     (alpha, sigma), (alpha_next, sigma_next) = alpha_sigma(gamma, z), alpha_sigma(gamma_next, z)
     ratio = sigma_next / sigma
@@ -109,7 +112,7 @@ def implied(z: Tensor, z_next: Tensor, gamma: Tensor, gamma_next: Tensor) -> Ten
 
 
 @torch.no_grad()
-def target(teacher: VModel, z: Tensor, gamma: Tensor, gamma_middle: Tensor, gamma_next: Tensor) -> Tensor:
+def target(teacher: VModel, z: Tensor, gamma: Tensor, gamma_middle: Tensor, gamma_next: Tensor) -> Tensor:  # Alg. 2
     """The x that makes one step of the student do two of the teacher's, by way of the middle.  Not differentiated.
 
     z: (B, ...); gamma > gamma_middle > gamma_next, each () or (B,); gamma_next may be -inf.  Returns (B, ...), not
@@ -143,15 +146,13 @@ def halvings(N: int, last: int = 1) -> list[int]:
     """The numbers of steps after each round: N / 2, N / 4, ..., last.  ValueError if halving N does not lead there."""
     if not 1 <= last < N:
         raise ValueError(f"want 1 <= last < N, not last = {last} and N = {N}: a single step has no half")
-    counts = []
-    while N > last:
-        if N % 2:
-            raise ValueError(f"{N} steps cannot be halved: no level of the student would be one of its teacher's")
-        N //= 2
-        counts.append(N)
-    if N != last:
-        raise ValueError(f"halving leads past {last}, to {N}")
-    return counts
+    counts = [N]
+    while counts[-1] > last:
+        half, odd = divmod(counts[-1], 2)
+        if odd or half < last:
+            raise ValueError(f"N = {N} steps halved lead to {counts[-1]}, which has no half of {last} or more steps")
+        counts.append(half)
+    return counts[1:]
 
 
 class Round(nn.Module):
@@ -196,9 +197,9 @@ def distill(
 
     fit: trains a round, with an optimiser of its own, and returns the student.
     """
-    for N in halvings(N, last):
-        teacher = fit(Round(teacher, N))
-        yield N, teacher
+    for steps in halvings(N, last):
+        teacher = fit(Round(teacher, steps))
+        yield steps, teacher
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ What the vocabulary cannot tell stands in tests/implementations/calls/<method>.p
               or a function of the `World` and of which of the three is wanted
   VARIANTS    {pattern: {variant: {argument: values}}}: a further way to call, tested like the first
   BUILT       {class: function of an object that was just made}: what an object needs before it is of use
-  LEFT_OUT    {test: {name: reason}}: what a general test ("gradients", "configurations", "shapes", "draws",
+  LEFT_OUT    {test: {name: reason}}: what a general test ("finite", "gradients", "configurations", "shapes", "draws",
               "arguments") does not ask: of "loss", or a pattern, of "loss[variant]", or of one argument, "loss(x)".
               One that is not needed, because the test would pass, fails
 """

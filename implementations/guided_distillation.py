@@ -194,8 +194,9 @@ def sample_stochastic(
 ) -> Tensor:  # section 3.3
     """Down by two of the N even steps of t, up by one with fresh noise, and so on; the last step is a single one.
 
-    N evaluations and N - 1 draws.  Arguments as those of `sample`.  A model that has not learned these jumps, of twice
-    the length of its steps, shrinks what it samples more than `sample` does in as many evaluations.
+    N evaluations and N - 1 draws.  z_1: (B, ...) ~ N(0, I).  y: (B,) int64.  scale: a number or (B,), within scales.
+    A model that has not learned these jumps, of twice the length of its steps, shrinks what it samples more than
+    `sample` does in as many evaluations.  Returns x: (B, ...).
     """
     v, table, z = told(model, y, scale, scales=scales), levels(N, schedule).to(z_1.device), z_1
     for i in range(N, 1, -1):
@@ -218,7 +219,8 @@ def encode(
     """The z_1 that `sample` leads back to x, up to O(1/N): DDIM from data to noise, N even steps, N - 1 evaluations.
 
     Decoded for another class or at another scale, it is the same picture in another style.  x: (B, ...), data.
-    The model is asked at levels between its steps' and upwards, so it should be the student of stage one.
+    y: (B,) int64.  scale: a number or (B,), within scales.  Steps upwards are not what students of few steps have
+    learned, so the model should be the student of stage one.  Returns (B, ...).
     """
     if N < 2:
         raise ValueError(f"N must be at least 2 steps, not {N}: the first one asks no model")

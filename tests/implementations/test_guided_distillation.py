@@ -202,6 +202,15 @@ def test_the_papers_values_are_the_defaults():
         assert float(loss(noise=Noise(4))) == float(spelled)
 
 
+def test_times_and_scales_are_drawn_in_float64_whatever_the_data():
+    x, y = draw(2, 2).float(), torch.tensor([0, 1])
+    u = torch.tensor([0.25, 0.75], dtype=F64)
+    student = Recorded(scaled_network)
+    value = gd.stage_one_loss(student, pair_network, x, y, NULL, noise=Script([u, u], normal=[x]))
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(student.asked[0][1], pd.SCHEDULE(u).float(), rtol=0, atol=0)
+
+
 def perfect(teacher, null=NULL):
     """What stage one should end with: the guided pair as one network."""
     return lambda z, gamma, y, scale: guided(teacher, y, scale, null)(z, gamma)
@@ -304,10 +313,10 @@ def test_stage_two_is_progressive_distillation_at_a_scale_for_each_row(weighting
     u, i = torch.tensor([0.1, 0.9, 0.4, 0.7], dtype=F64), torch.tensor([1, 2, 3, 3])
     student, teacher = (Recorded(lambda *told, k=k: k * scaled_network(*told)) for k in (1.0, 0.8))
     script = Script(uniform=[u], integers=[i], normal=[eps])
-    given = {"scales": (2.0, 4.0), "schedule": NARROW, "weighting": weighting, "noise": script}
+    given = {"scales": (0.5, 7.5), "schedule": NARROW, "weighting": weighting, "noise": script}
     value = gd.stage_two_loss(student, teacher, x, y, 3, **given)
     assert script.spent() and script.high == 3
-    scale = 2 + 2 * u
+    scale = 0.5 + 7 * u
     gamma, middle, end = (NARROW(i.double() / 3 - k / 6) for k in (0, 1, 2))
     end = torch.where(i == 1, -math.inf, end)
     a, s = (per_row(c, x) for c in coefficients(gamma))
@@ -337,13 +346,13 @@ def test_the_stochastic_student_learns_jumps_of_two_steps_and_from_the_last_leve
     u = torch.linspace(0.1, 0.9, N, dtype=F64)
     student, teacher = (Recorded(lambda *told, k=k: k * scaled_network(*told)) for k in (1.0, 0.8))
     script = Script(uniform=[u], integers=[i], normal=[eps])
-    given = {"scales": (2.0, 4.0), "schedule": NARROW, "weighting": weighting, "noise": script}
+    given = {"scales": (0.5, 7.5), "schedule": NARROW, "weighting": weighting, "noise": script}
     value = gd.stochastic_stage_two_loss(student, teacher, x, y, N, **given)
     assert script.spent() and script.high == N
     total = 0.0
     for k in range(N):
         row = slice(k, k + 1)
-        scale = 2 + 2 * u[row]
+        scale = 0.5 + 7 * u[row]
 
         def guess(z, gamma, row=row, scale=scale):
             return x_of(0.8 * scaled_network(z, gamma, y[row], scale), z, gamma)
@@ -364,7 +373,7 @@ def test_the_stochastic_student_learns_jumps_of_two_steps_and_from_the_last_leve
         total += (weights(at, weighting) * error**2).sum().item()
     assert float(value) == pytest.approx(total / x.numel(), rel=1e-9)
     for asked in (*student.asked, *teacher.asked):
-        torch.testing.assert_close(asked[3], 2 + 2 * u)
+        torch.testing.assert_close(asked[3], 0.5 + 7 * u)
         assert asked[2].tolist() == y.tolist()
 
 
@@ -428,7 +437,7 @@ def test_rounds_do_not_change_what_a_scale_gives(scale):
 
 
 def test_a_step_count_that_has_no_half_is_refused():
-    with pytest.raises(ValueError, match="cannot be halved"):
+    with pytest.raises(ValueError, match="which has no half of 1 or more steps"):
         list(pd.distill(MLP(1, width=8, depth=1, classes=3, second=True), 6, lambda round: round.student))
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from implementations import ddpm
 from implementations.common.noise import Noise, gaussian
+from implementations.common.rows import per_row
 from implementations.ddpm import GaussianDiffusion, NoiseModel
 
 ConditionalNoiseModel = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -55,10 +56,10 @@ def loss(
     return ddpm.loss(lambda x, t: model(x, t, c), process, x_0, noise=noise)
 
 
-def guided(model: ConditionalNoiseModel, y: Tensor, scale: float, null: int) -> NoiseModel:  # Alg. 2
+def guided(model: ConditionalNoiseModel, y: Tensor, scale: float | Tensor, null: int) -> NoiseModel:  # Alg. 2
     """The noise predicted for classes y: (B,), guided; both predictions in one evaluation of a doubled batch.
 
-    scale: 0 unconditional, 1 conditional, the paper's 1 + w.
+    scale: 0 unconditional, 1 conditional, the paper's 1 + w; a number, or (B,), one for each row.
     """
 
     def eps_tilde(x: Tensor, t: Tensor) -> Tensor:
@@ -66,6 +67,6 @@ def guided(model: ConditionalNoiseModel, y: Tensor, scale: float, null: int) -> 
             raise ValueError(f"y must hold one label per row of x, ({len(x)},), not {tuple(y.shape)}")
         c = torch.cat([y, torch.full_like(y, null)])
         eps_c, eps_u = model(torch.cat([x, x]), torch.cat([t, t]), c).chunk(2)  # Eq. 6
-        return eps_u + scale * (eps_c - eps_u)  # Eq. 6
+        return eps_u + per_row(scale, x) * (eps_c - eps_u)  # Eq. 6
 
     return eps_tilde

@@ -120,6 +120,14 @@ def test_guided_noise_is_the_papers_combination_from_one_call(batch, shape):
     assert len(calls) == 4 and calls[0][0].shape == (2 * batch, *shape)
 
 
+def test_a_scale_for_each_row_guides_each_row_by_its_own():
+    x, t, y = torch.randn(3, 2, 2, dtype=F64), torch.tensor([2, 7, 4]), torch.tensor([0, 1, 1])
+    found = cfg.guided(lively, y, torch.tensor([0.0, 2.5, 4.0]), null=3)(x, t)
+    for k, scale in enumerate((0.0, 2.5, 4.0)):
+        alone = cfg.guided(lively, y[k : k + 1], scale, null=3)(x[k : k + 1], t[k : k + 1])
+        torch.testing.assert_close(found[k : k + 1], alone, rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize(("scale", "y"), [(0.0, [3, 3]), (1.0, [0, 1])])
 def test_scale_0_is_the_unconditional_model_and_1_the_conditional_one(scale, y):
     x, t = torch.randn(2, 4, dtype=F64), torch.tensor([2, 7])

@@ -126,6 +126,8 @@ MODELS = {
     "ScoreModel": "like",
     "DenoisingModel": "like",
     "ConditionalNoiseModel": "like",
+    "ConditionalVModel": "like",
+    "ScaledVModel": "like",
     "Score": "like",
     "VModel": "like",
     "KernelModel": "twice",
@@ -366,6 +368,8 @@ def tensor(name: str, signature: Signature, world: World) -> Tensor:
         return world.between("gamma", -4.0, 3.0).double() - below - 0.2 * world.which(name)
     if name in ("weight", "nats", "loss"):
         return world.between(name, 0.1, 0.9)
+    if name == "scale":  # of guidance
+        return world.between(name, 1.2, 4.8)
     if name == "eps" and annotation == "float | Tensor":
         return torch.tensor(SCALARS[name][world.which(name)], dtype=F64)
     if name == "sigma":

@@ -128,8 +128,9 @@ def test_entities_that_only_markdown_needed_become_text_and_no_others() -> None:
 
 
 def test_rows_that_group_nothing_are_not_written() -> None:
-    assert str(mathml(r"{{x}} = \sqrt{{a + b}}")) == (
-        '<math display="block"><mi>x</mi><mo>=</mo><msqrt><mi>a</mi><mo>+</mo><mi>b</mi></msqrt></math>'
+    assert str(mathml(r"{{x}} = \frac{{a + b}}{{c}}")) == (
+        '<math display="block"><mi>x</mi><mo>=</mo>'
+        "<mfrac><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow><mi>c</mi></mfrac></math>"
     )
     assert "<mrow>" in str(mathml(r"x_{a + b}")), "two arguments, one of them a row"
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from kb_tools.equations import SECTION, anchor_name
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.markdown import HEADINGS
+from kb_tools.notation import spoken
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
 from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg
@@ -326,7 +327,7 @@ def _paper(k: Knowledge, record: Record, local: graphs.Neighbourhood | None, add
         "cite": machine_readable.citation(record),
         "linked_data": machine_readable.linked_data(record, k.citation_keys[record.id], address),
     }
-    return _Page(name, record.title, "paper.html", context, record.why or "", extra)
+    return _Page(name, record.title, "paper.html", context, spoken(record.why or ""), extra)
 
 
 def _parts(method: Method | None, context: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -568,7 +569,7 @@ def _samples(k: Knowledge, files: dict[str, bytes]) -> dict[Path, ShownSample]:
 
 
 def _as_shown(sample: Sample, name: str) -> ShownSample:
-    return ShownSample(name, sample.alt, sample.width, sample.height, sample.caption)
+    return ShownSample(name, spoken(sample.alt), sample.width, sample.height, sample.caption)
 
 
 def _by_topic(k: Knowledge, records: Iterable[Record]) -> dict[str, list[Record]]:

@@ -23,8 +23,8 @@ ELEMENTS = frozenset((
 ))
 ATTRIBUTES = frozenset((
     "display", "stretchy", "fence", "form", "lspace", "rspace", "minsize", "maxsize", "width", "height", "depth",
-    "linethickness", "accent", "accentunder", "displaystyle", "scriptlevel", "mathvariant", "columnalign",
-    "columnspacing", "rowspacing", "movablelimits", "separator", "largeop",
+    "linethickness", "accent", "accentunder", "displaystyle", "scriptlevel", "mathvariant",
+    "movablelimits", "separator", "largeop",
 ))
 # fmt: on
 ARGUMENTS = {
@@ -91,7 +91,7 @@ def mathml(tex: str, *, display: bool = True) -> Markup:
     for node in root.iter():  # HTML knows its own MathML: no namespace is written
         node.tag = _name(node)
     root.attrib = {"display": "block"} if display else {}
-    return Markup(ElementTree.tostring(root, encoding="unicode", short_empty_elements=False))  # noqa: S704
+    return Markup(ElementTree.tostring(root, encoding="unicode").replace(" />", "/>"))  # noqa: S704
 
 
 def alphabet(char: str, variant: str) -> str:

@@ -18,7 +18,7 @@ from kb_tools.site.typeset import BARS, CLOSERS, PAIRS, SCRIPTS
 
 ROOT = Path(__file__).resolve().parents[2]
 FONT = ROOT / "site/assets/fonts/stix-two-math-subset.woff2"
-THIN = '<mspace width="0.167em"></mspace>'
+THIN = '<mspace width="0.167em"/>'
 UNEQUAL = 1.5  # pixels, of 40 for an em
 
 
@@ -103,7 +103,7 @@ def test_a_minus_after_an_operator_is_a_sign() -> None:
 
 
 def test_a_root_has_room_under_its_bar_and_a_letter_has_a_small_accent() -> None:
-    assert set_inline(r"\sqrt{\alpha}") == ('<msqrt><mspace height="0.8em" depth="0.2em"></mspace><mi>α</mi></msqrt>')
+    assert set_inline(r"\sqrt{\alpha}") == ('<msqrt><mspace height="0.8em" depth="0.2em"/><mi>α</mi></msqrt>')
     assert '<mo stretchy="false">¯</mo>' in set_inline(r"\bar\alpha")
     assert '<mo stretchy="false">ˆ</mo>' in set_inline(r"\hat x")
     assert '<mo stretchy="false">˜</mo>' in set_inline(r"\tilde{\mathbf{x}}")
@@ -159,7 +159,7 @@ def unequal(found: list[Any]) -> list[Any]:
 @pytest.mark.browser
 def test_delimiters_of_a_pair_are_equally_tall_in_chromium(browser: Any, tmp_path: Path) -> None:
     page = browser.new_page()
-    page.goto(sheet(tmp_path, OLD).as_uri())
+    page.goto(sheet(tmp_path, OLD).as_uri(), timeout=120_000)
     page.evaluate("document.fonts.ready.then(() => 1)")
     found = page.evaluate(measure())
     page.close()

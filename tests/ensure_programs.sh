@@ -1,9 +1,11 @@
 #!/bin/sh
-# Try to have the programs that some tests compare with: pandoc, which prints citations, and fish, which completes.
+# Try to have the programs that some tests use: pandoc, which prints citations, fish, which completes, and Firefox, the
+# second browser for what pages look like (Debian calls it firefox-esr).
 # Without one of them its tests are skipped, and say so.  Never fails.
 set -u
 missing=""
 for program in pandoc fish; do command -v "$program" >/dev/null 2>&1 || missing="$missing $program"; done
+{ command -v firefox-esr || command -v firefox; } >/dev/null 2>&1 || missing="$missing firefox-esr"
 [ -n "$missing" ] || exit 0
 command -v apt-get >/dev/null 2>&1 || exit 0
 as_root=""

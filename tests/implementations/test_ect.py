@@ -382,6 +382,7 @@ def test_tuning_starts_as_the_checkpoint_does_and_leaves_it_alone():
     model = ect.Tuning(base)
     assert torch.equal(model(x, t), base(x, t))
     assert all(p.requires_grad for p in model.parameters()) and not any(p.requires_grad for p in base.parameters())
+    assert not model.f.training and ect.Tuning(edm.Denoiser(network())).f.training
     ect.loss(model, x, 2, noise=Noise(0)).backward()
     with torch.no_grad():
         for parameter in model.parameters():

@@ -37,8 +37,9 @@ TWO_STEPS = (80.0, 0.821)
 class Tuning(nn.Module):
     """A consistency model on its way: a copy of a pretrained denoiser, and how many iterations it has been tuned.
 
-    base: an EDM denoiser with its (averaged) weights; it stays as it is.  Called, `model(x, t)`, it is f.  Its
-    state_dict is all that a tuning needs to go on.
+    base: an EDM denoiser with its (averaged) weights; it stays as it is.  Called, `model(x, t)`, it is f, with EDM's
+    scalings in training and after.  (The authors' code for CIFAR-10 turns to those of consistency models after it.)
+    Its state_dict is all that a tuning needs to go on, beside the optimiser's.
     """
 
     iteration: Tensor
@@ -63,14 +64,14 @@ class Tuning(nn.Module):
 
 
 def stage(iteration: int, every: int) -> int:
-    """a, for which one more is due each `every` iterations: 1 for the first ones, 0 before them."""
+    """a: 0 before the first iteration, 1 for the first `every` of them, and one more for each `every` after these."""
     if not (iteration >= 0 and every >= 1):
         raise ValueError(f"want iteration >= 0 and every >= 1, not {iteration} and {every}")
     return -(-iteration // every)  # section 3.3
 
 
 def earlier(t: Tensor, a: int, *, q: float = 2.0, k: float = 8.0, b: float = 1.0) -> Tensor:
-    """r(t) of stage a: 0 for all t at stage 0, and the gap t - r closes q times with each stage, in the end.
+    """r(t) of stage a: 0 for all t at stage 0; once r is above 0, each stage makes the gap t - r q times smaller.
 
     n(t), from 1 + k / 2 at t = 0 down to 1 at large t, keeps the gap wider where noise is low; r stays 0 where n(t)
     exceeds q^a.  t: (B,), above 0.  Returns (B,), from 0 to below t.
@@ -113,6 +114,8 @@ def loss(
     """How far f at x_0 + t z is from f at x_0 + r z, r = r(t), weighted and averaged over rows; t is log-normal.
 
     The target is f itself without gradient, by the same dropout mask, and x_0 where r is 0.  x_0: (B, ...).
+    metric: that of iCT, as in the authors' code for ImageNet; for CIFAR-10 it has c = 0, a bare norm, whose gradient
+    is not finite where nothing differs.
     """
     t = (P_mean + P_std * noise(x_0.new_empty(len(x_0)))).exp()
     r = earlier(t, a, q=q, k=k, b=b)

@@ -1,4 +1,4 @@
-"""ECT against the author's numbers, four rows in place of all draws, and the spread that each of its stages leaves."""
+"""ECT against the authors' numbers, four rows in place of all draws, and the spread that each of its stages leaves."""
 
 from __future__ import annotations
 
@@ -232,6 +232,7 @@ def test_loss_is_that_of_the_authors_code(options, c, a, losses):
 
 
 def test_the_authors_values_are_the_defaults():
+    """Those for CIFAR-10, but for c of the metric: 0 there, and iCT's for ImageNet."""
     script = [Script(PARITY_Z, PARITY_EPS) for _ in range(2)]
     spelled = {**CIFAR, "metric": partial(pseudo_huber, c=0.00054 * math.sqrt(2)), "weight": lambda t, r: 1 / (t - r)}
     default, other = (
@@ -262,6 +263,24 @@ def test_f_is_compared_with_itself_at_the_earlier_level_of_the_same_noise():
         assert torch.autograd.grad(found, parameter, retain_graph=True)[0].item() == pytest.approx(
             torch.autograd.grad(expected, parameter, retain_graph=True)[0].item(), rel=1e-12
         )
+
+
+@pytest.mark.parametrize("weight", ["gap_weight", "denoising_weight"])
+@pytest.mark.parametrize("z", [-4.0, -2.6, 3.6])
+def test_levels_below_and_above_those_of_edm_are_taken_as_they_are(z, weight):
+    """t = 1.1e-4, 1.8e-3 and 446 at stage 3; edm samples from 80 down to 0.002."""
+    t = math.exp(-1.1 + 2 * z)
+    r = t * (1 - (1 + 8 / (1 + math.exp(t))) / 8)
+    x_0, eps = draw(1, 2, seed=1), draw(1, 2, seed=2)
+
+    def f(x, level):
+        return torch.sin(1.3 * x + 0.7 * math.log(level)) + 0.2 * x
+
+    difference = squares(f(x_0 + t * eps, t), f(x_0 + r * eps, r)).item()
+    expected = difference * {"gap_weight": 1 / (t - r), "denoising_weight": 4 + 1 / t**2}[weight]
+    noise = Script(torch.tensor([z], dtype=F64), eps)
+    found = ect.loss(Asked(), x_0, 3, metric=squares, weight=getattr(ect, weight), noise=noise)
+    assert found.item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_rows_whose_r_is_0_are_compared_with_the_data_bitwise():
@@ -363,6 +382,7 @@ def test_tuning_starts_as_the_checkpoint_does_and_leaves_it_alone():
     model = ect.Tuning(base)
     assert torch.equal(model(x, t), base(x, t))
     assert all(p.requires_grad for p in model.parameters()) and not any(p.requires_grad for p in base.parameters())
+    assert not model.f.training and ect.Tuning(edm.Denoiser(network())).f.training
     ect.loss(model, x, 2, noise=Noise(0)).backward()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -390,12 +410,12 @@ def test_iterations_are_counted_and_part_of_the_state():
 
 def test_conditions_reach_the_network():
     class Labelled(nn.Module):
-        def forward(self, x, c, y):
-            return y[:, None].expand_as(x)
+        def forward(self, x, c, y, scale):
+            return (y * scale)[:, None].expand_as(x)
 
-    t = torch.tensor([0.5, 0.5], dtype=F64)
-    found = ect.Tuning(edm.Denoiser(Labelled()))(torch.zeros(2, 3, dtype=F64), t, torch.tensor([1.0, 2.0], dtype=F64))
-    assert (found[1] / found[0]).tolist() == pytest.approx([2.0] * 3)
+    t, y, scale = (torch.tensor(v, dtype=F64) for v in ([0.5, 0.5], [1.0, 2.0], [1.0, 3.0]))
+    found = ect.Tuning(edm.Denoiser(Labelled()))(torch.zeros(2, 3, dtype=F64), t, y, scale)
+    assert (found[1] / found[0]).tolist() == pytest.approx([6.0] * 3)
 
 
 def test_a_network_without_its_denoiser_is_refused():
@@ -405,11 +425,15 @@ def test_a_network_without_its_denoiser_is_refused():
 
 def test_scalings_that_are_no_identity_at_0_are_refused():
     class Plain(edm.Denoiser):
+        def __init__(self, c_skip, c_out):
+            super().__init__(network())
+            self.c = c_skip, c_out
+
         def scalings(self, sigma):
             one = torch.ones_like(sigma)
-            return 0 * one, 0 * one, one, one
+            return self.c[0] * one, self.c[1] * one, one, one
 
-    for base in (ConsistencyModel(network(), eps=0.002), Plain(network())):
+    for base in (ConsistencyModel(network(), eps=0.002), Plain(0.0, 0.0), Plain(1.0, 1.0)):
         with pytest.raises(ValueError, match="base must return x itself at level 0"):
             ect.Tuning(base)
     ect.Tuning(ConsistencyModel(network(), eps=0.0))

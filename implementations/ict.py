@@ -97,8 +97,9 @@ def training_loss(
 ) -> Tensor:  # section 3
     """How far f at x_0 + t z is from f at x_0 + r z, by `pseudo_huber`, over t - r; averaged over rows.
 
-    x_0: (B, ...); t, r: a number or (B,), 0 <= r < t.  The gradient is that of f at t alone, and what the model draws
-    from torch's own generator (dropout) is the same at r as at t.  c: see `pseudo_huber`.
+    x_0: (B, ...); t, r: a number or (B,), 0 <= r < t; the model is asked at r = 0 too, where EDM's c_noise is infinite.
+    The gradient is that of f at t alone, and what the model draws from torch's own generator (dropout) is the same at r
+    as at t.  c: see `pseudo_huber`.
     """
     x_t, x_r = pair(x_0, t, r, noise=noise)
     t, r = for_all(1.0 * t, x_0), for_all(1.0 * r, x_0)

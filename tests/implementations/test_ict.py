@@ -56,7 +56,7 @@ class Lively(nn.Module):
 
 def test_the_width_is_0_03_for_small_images_and_grows_with_the_root_of_their_size():
     assert ict.huber_width(3 * 32 * 32) == pytest.approx(0.03, abs=1e-4)
-    for d, c in ((1, 0.00054), (2, 0.000763675), (64, 0.00432), (3 * 64 * 64, 0.0598597)):
+    for d, c in ((1, 0.00054), (2, 0.000763675), (64, 0.00432), (3 * 64 * 64, 0.0598597), (3 * 256 * 256, 0.2394387)):
         assert ict.huber_width(d) == pytest.approx(c, rel=1e-6)
 
 
@@ -207,12 +207,12 @@ def test_neighbours_are_drawn_by_their_probabilities_from_one_uniform_number_eac
     table = torch.tensor([0.1, 0.3, 0.7, 2.0], dtype=F64)
     P = np.diff(scipy.stats.norm.cdf(np.log(table.numpy()), -0.5, 0.8))
     first, second = (P / P.sum()).cumsum()[:2]
-    u = [0.0, first - 1e-9, first + 1e-9, second - 1e-9, second + 1e-9, 1 - 2**-53]
+    u = [second + 1e-9, 0.0, first + 1e-9, 1 - 2**-53, first - 1e-9, second - 1e-9]  # in no order
     x_0 = torch.zeros(6, 2, dtype=torch.float32)
     law = {"P_mean": -0.5, "P_std": 0.8}
     t, r = ict.neighbours(table, x_0, **law, noise=Scripted(torch.tensor(u, dtype=F64)))
-    assert t.tolist() == pytest.approx([0.3, 0.3, 0.7, 0.7, 2.0, 2.0]) and t.dtype == torch.float32
-    assert r.tolist() == pytest.approx([0.1, 0.1, 0.3, 0.3, 0.7, 0.7]) and r.dtype == torch.float32
+    assert t.tolist() == pytest.approx([2.0, 0.3, 0.7, 2.0, 0.3, 0.7]) and t.dtype == torch.float32
+    assert r.tolist() == pytest.approx([0.7, 0.1, 0.3, 0.7, 0.1, 0.3]) and r.dtype == torch.float32
 
 
 def test_a_pair_of_no_probability_is_never_drawn():
@@ -249,17 +249,18 @@ def test_of_two_levels_there_is_one_pair_and_the_lowest_level_is_the_models_boun
 
 def test_levels_that_are_none_are_refused():
     x_0 = torch.zeros(2, 1)
-    for table in ([1.0], [1.0, 1.0], [2.0, 1.0], [-1.0, 1.0], [[0.1, 0.2]]):
+    for table in ([1.0], [1.0, 1.0], [2.0, 1.0], [-1.0, 1.0], [[0.1, 0.2]], [[0.1, 0.2], [0.3, 0.4]]):
         with pytest.raises(ValueError, match="levels must be two or more that rise"):
             ict.probabilities(torch.tensor(table))
         with pytest.raises(ValueError, match="levels must be two or more that rise"):
             ict.neighbours(torch.tensor(table), x_0)
     table = torch.tensor([0.1, 0.2], dtype=F64)
-    for P_std in (0.0, -1.0):
+    for P_std in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match="P_std must be above 0"):
             ict.probabilities(table, P_std=P_std)
-    with pytest.raises(ValueError, match="holds nothing"):
-        ict.probabilities(table, P_mean=300.0)
+    for P_mean in (300.0, math.nan):
+        with pytest.raises(ValueError, match="holds nothing"):
+            ict.probabilities(table, P_mean=P_mean)
 
 
 # T1: the loss
@@ -268,7 +269,7 @@ def test_levels_that_are_none_are_refused():
 LEVELS_T, LEVELS_R = torch.tensor([0.9, 2.0, 5.0], dtype=F64), torch.tensor([0.4, 1.9, 1.0], dtype=F64)
 
 
-@pytest.mark.parametrize("c", [None, 0.3])
+@pytest.mark.parametrize("c", [None, 0.3, 1e-4])
 def test_the_loss_by_hand(c):
     x_0, z, model = draw(3, 2, 2), draw(3, 2, 2, seed=1), Lively()
     value = ict.training_loss(model, x_0, LEVELS_T, LEVELS_R, c=c, noise=Given(lambda like: z))
@@ -292,6 +293,16 @@ def test_the_model_is_asked_at_the_lower_level_without_a_gradient_and_at_the_upp
     assert not without and with_one
     torch.testing.assert_close(x_r, x_0 + LEVELS_R[:, None] * z, rtol=1e-14, atol=0)
     torch.testing.assert_close(x_t, x_0 + LEVELS_T[:, None] * z, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize(("t", "r"), [(0.003, 0.002), (0.002, 0.0005), (0.5, 0.0), (500.0, 90.0)])
+def test_the_target_is_what_the_model_returns_at_any_level(t, r):
+    """Not the point itself at eps, nor the data at 0, which only a model with such a boundary returns."""
+    x_0, z = draw(1, 3), draw(1, 3, seed=1)
+    value = ict.training_loss(Lively(), x_0, t, r, c=0.3, noise=Given(lambda like: z))
+    high, low = (torch.sin(1.3 * (x_0 + v * z) + 0.7 * v) + 0.2 * (x_0 + v * z) for v in (t, r))
+    expected = (math.hypot((high - low).norm().item(), 0.3) - 0.3) / (t - r)
+    assert value.item() == pytest.approx(expected, rel=1e-8)
 
 
 def test_one_level_for_all_rows_may_be_a_number():

@@ -50,12 +50,12 @@ from implementations.verification.twosample import energy_distance, excess_energ
 F64 = torch.float64
 T = 80.0
 
-# ---- Gaussian data, on which each pair of levels has one best slope ---------------------------------------------------
+# ---- Gaussian data, on which each pair of levels has one best slope --------------------------------------------------
 
 V = 0.25
 Loss = Callable[[DenoisingModel, DenoisingModel, Tensor, float, float, Noise], Tensor]
-FOUR = torch.tensor([[1.0], [1.0], [-1.0], [-1.0]], dtype=F64), torch.tensor([[1.0], [-1.0], [1.0], [-1.0]], dtype=F64)
-"""Data and noise in standard deviations: their mean, variance and correlation, hence each mean of squares, are exact."""
+FOUR = tuple(torch.tensor(signs, dtype=F64)[:, None] for signs in ([1.0, 1.0, -1.0, -1.0], [1.0, -1.0, 1.0, -1.0]))
+"""Data and noise in standard deviations: mean, variance and correlation, hence each mean of squares, are exact."""
 
 
 class Four(Noise):
@@ -143,6 +143,11 @@ def same_noise(run: Run) -> Claim:
 LEVELS = 18
 
 
+def weight(t: Tensor, sigma_data: float = 0.5) -> Tensor:
+    """1 / c_out^2 of EDM: the loss is that of F."""
+    return (t**2 + sigma_data**2) / (t * sigma_data) ** 2
+
+
 class Plane(nn.Module):
     """F(x, c_noise).  The perceptron's embedding is made for steps of about 1."""
 
@@ -177,7 +182,7 @@ def distilled(run: Run) -> Trained[WithTarget]:
     def of_batch(model: DenoisingModel, batch: Batch, noise: Noise) -> Tensor:
         both.update(0.0)
         t, r = neighbours(table, batch[0], noise=noise)
-        return distillation_loss(model, both.target, D, batch[0], t, r, noise=noise)
+        return distillation_loss(model, both.target, D, batch[0], t, r, weight=weight(t), noise=noise)
 
     options = {"steps": updates(run), "name": "consistency-distillation"}
     return train(both, of_batch, points(run), **options, **OPTIONS, **run.training)
@@ -194,7 +199,7 @@ def trained(run: Run) -> Trained[WithTarget]:
         before, now = (discretisation(i, K, s_1=30) for i in (max(k - 1, 0), k))
         both.update(decay(before, mu_0=0.5))
         t, r = neighbours(levels(now), batch[0], noise=noise)
-        return training_loss(model, both.target, batch[0], t, r, noise=noise)
+        return training_loss(model, both.target, batch[0], t, r, weight=weight(t), noise=noise)
 
     return train(both, of_batch, points(run), steps=K, name="consistency-training", **OPTIONS, **run.training)
 
@@ -279,7 +284,8 @@ def student(run: Run) -> Trained[WithTarget]:
     def of_batch(model: DenoisingModel, batch: Batch, noise: Noise) -> Tensor:
         both.update(0.0)
         t, r = neighbours(table, batch[0], noise=noise)
-        return distillation_loss(model, both.target, teacher, batch[0], t, r, noise=noise)
+        share = weight(t, sigma_data(run))
+        return distillation_loss(model, both.target, teacher, batch[0], t, r, weight=share, noise=noise)
 
     options = {"batch_size": 32, "lr": 2e-3, "anneal": True, "ema": 0.98}
     return train(both, of_batch, images, steps=run.steps, name="consistency-models", **options, **run.training)
@@ -328,7 +334,7 @@ def corners(run: Run) -> Tensor:
 
 @once
 def completed(run: Run, what: Callable[[Run], Tensor], transform: Transform = IDENTITY, again: bool = True) -> Tensor:
-    """Held-out images of which a part is known.  again: the known part is put back at each level, not at the end only."""
+    """Held-out images of which a part is known.  again: it is put back at each level, not at the end only."""
     y, known, model = held_out(run, 200), what(run), student(run).model
     sigmas, noise = levels(LEVELS).flip(0)[:-1], Noise(run.seed + 2)
     if again:

@@ -647,3 +647,9 @@ def test_a_batch_of_8_equals_two_of_4():
         return gd.sample_stochastic(scaled_network, z[rows], 4, y[rows], scale[rows], noise=noise)
 
     torch.testing.assert_close(found(slice(0, 8)), torch.cat([found(slice(0, 4)), found(slice(4, 8))]))
+
+
+@pytest.mark.parametrize("ask", [gd.sample, gd.sample_stochastic, gd.encode])
+def test_sampling_and_encoding_keep_no_graph(ask):
+    z, y = draw(2, 2).requires_grad_(), torch.tensor([0, 1])
+    assert not ask(scaled_network, z, 2, y, 2.0).requires_grad

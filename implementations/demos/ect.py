@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 from math import ceil
-from statistics import fmean
 from typing import cast
 
 import torch
@@ -38,8 +37,6 @@ from implementations.verification.twosample import excess_energy
 F64 = torch.float64
 STAGES = 8
 """Of tuning; the first is 1, and 0 is what it starts from."""
-EARLY = range(1, 5)
-"""Those whose spreads a trained model tells apart; the later ones leave 0.97 and more."""
 ONE_STEP = TWO_STEPS[:1]
 
 

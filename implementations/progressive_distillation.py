@@ -158,8 +158,8 @@ def halvings(N: int, last: int = 1) -> list[int]:
 class Round(nn.Module):
     """A halving: the teacher, which stays as it is, and the student of N steps, which starts as its copy.
 
-    One module, so that the state of a training holds the teacher that its student learns from.  teacher: called as a
-    `VModel`, or as `student` and `teacher` are by closures of one's own, given to `distillation_loss`.
+    One module, so that the state of a training holds the teacher that its student learns from.  Called, it is their
+    loss, if each is a `VModel`; a network that wants more, a class say, is given to `distillation_loss` by closures.
     """
 
     def __init__(self, teacher: nn.Module, N: int) -> None:
@@ -176,7 +176,7 @@ class Round(nn.Module):
         self.teacher.eval()
         return self
 
-    def loss(
+    def forward(
         self,
         x: Tensor,
         *,
@@ -184,7 +184,7 @@ class Round(nn.Module):
         weighting: Weighting = "truncated-snr",
         noise: Noise = gaussian,
     ) -> Tensor:
-        """The distillation loss of an unconditional student.  x: (B, ...)."""
+        """The distillation loss of a student that is told nothing but the level.  x: (B, ...)."""
         return distillation_loss(
             self.student, self.teacher, x, self.N, schedule=schedule, weighting=weighting, noise=noise
         )

@@ -20,6 +20,6 @@ TARGET = (
 )
 LEFT_OUT = {
     "finite": {"levels": "the data are the level of no noise, gamma = -inf"},
-    "gradients": dict.fromkeys(("distillation_loss(x)", "distillation_loss(teacher)", "Round.loss(x)"), TARGET),
+    "gradients": dict.fromkeys(("distillation_loss(x)", "distillation_loss(teacher)", "Round.forward(x)"), TARGET),
     "configurations": {"Round.train(mode)": "returns the round itself: what changes is whether layers drop out"},
 }

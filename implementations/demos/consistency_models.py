@@ -1,10 +1,14 @@
 """Distils the ODE of a mixture into one evaluation, and learns the same without a teacher; edits images with a student.
 
-In 800 updates both end where Euler's method is after five to six evaluations.  The paper's own schedule for training
-(150 levels, mu_0 = 0.9) is made for 800,000: after 1500 its target, an average over the last 700 updates, is still near
-the data's mean (1.29 standard deviations off).  Here it ends at 31 levels and mu_0 is 0.5, so that the target forgets in
-20.  Further steps do not mend a distilled model, as they do the paper's: its samples are too wide (0.57 for 0.5) since
-Heun's steps on 18 levels are, and each further guess inherits that.
+Each pair of levels weighs 1 / c_out^2 here, as in EDM's loss.  With the paper's 1 the low levels hardly count: what the
+high ones do to the network undoes them, and all others build on them.  In 840 updates that left a distilled model 0.42
+standard deviations off instead of 0.28, and a student of digits, at energy distance 0.26 in one evaluation instead of
+0.11, fell apart in four (1.2).  The paper's schedule for training (150 levels, mu_0 = 0.9) is made for 800,000 updates;
+here it ends at 31 levels, and mu_0 = 0.5 lets the target forget within 20 updates.  All of
+these were measured on one seed.
+
+Editing is shown, not claimed: how far filled-in digits are from the originals hardly tells putting the known part back
+after every evaluation from doing so once, at the end (0.94 against 1.02 where the upper half is given).
 """
 
 from __future__ import annotations
@@ -217,12 +221,12 @@ def by_euler(run: Run, evaluations: int) -> Tensor:
 EULER = "Euler's method with the exact denoiser in four evaluations"
 
 
-def near_the_end(run: Run, what: str, found: Tensor, of: str) -> Claim:
+def near_the_end(run: Run, what: str, found: Tensor, bound: float, of: str) -> Claim:
     return Claim(
         statement=f"mean distance of {what} from where the ODE takes the same noise, in one evaluation, in standard "
         "deviations of the data (eight Gaussians)",
         value=distance(found, ends(run)),
-        bound=0.5,
+        bound=bound,
         relation="<=",
         control=distance(by_euler(run, 4), ends(run)),
         control_is=EULER,
@@ -231,12 +235,14 @@ def near_the_end(run: Run, what: str, found: Tensor, of: str) -> Claim:
 
 
 def distillation(run: Run) -> Claim:
-    return near_the_end(run, "a distilled model", in_steps(distilled(run).model, run), "section 4 and Algorithm 2")
+    return near_the_end(
+        run, "a distilled model", in_steps(distilled(run).model, run), 0.45, "section 4 and Algorithm 2"
+    )
 
 
 def training(run: Run) -> Claim:
     found = in_steps(trained(run).model, run)
-    return near_the_end(run, "a model trained without a teacher", found, "section 5 and Algorithm 3")
+    return near_the_end(run, "a model trained without a teacher", found, 0.5, "section 5 and Algorithm 3")
 
 
 def law(run: Run) -> Claim:
@@ -312,18 +318,18 @@ def images(run: Run) -> Claim:
     return Claim(
         statement="energy distance from samples, one evaluation each, to held-out images",
         value=energy_distance(samples(run, 1), held_out(run, 200)),
-        bound=0.5,
+        bound=0.25,
         relation="<=",
-        control=energy_distance(of_teacher(run, 2), held_out(run, 200)),
-        control_is="the teacher by Euler's method in two evaluations",
+        control=energy_distance(of_teacher(run, 4), held_out(run, 200)),
+        control_is="the teacher by Euler's method in four evaluations",
         of="section 6.2 and Figure 4",
     )
 
 
-def half(run: Run) -> Tensor:
-    """The upper half of an image: True."""
-    height = dataset(run).shape[1]
-    return (torch.arange(height) < height // 2).view(height, 1).to(run.device)
+def board(run: Run) -> Tensor:
+    """Every other pixel, as on a chequered board: True."""
+    height, width = dataset(run).shape[1:]
+    return ((torch.arange(height)[:, None] + torch.arange(width)) % 2 == 0).to(run.device)
 
 
 def corners(run: Run) -> Tensor:
@@ -332,45 +338,16 @@ def corners(run: Run) -> Tensor:
     return ((torch.arange(height) % 2 == 0)[:, None] & (torch.arange(width) % 2 == 0)).to(run.device)
 
 
-@once
-def completed(run: Run, what: Callable[[Run], Tensor], transform: Transform = IDENTITY, again: bool = True) -> Tensor:
-    """Held-out images of which a part is known.  again: it is put back at each level, not at the end only."""
-    y, known, model = held_out(run, 200), what(run), student(run).model
-    sigmas, noise = levels(LEVELS).flip(0)[:-1], Noise(run.seed + 2)
-    if again:
-        return edit(model, y, known, sigmas, transform=transform, noise=noise)
-    x = sample(model, noise(y), sigmas, noise=noise)
-    return transform.inverse(torch.where(known, transform.forward(y), transform.forward(x)))
-
-
-def error(run: Run, found: Tensor) -> float:
-    """Root of the mean square, over that of the images around their mean."""
-    y = held_out(run, 200)
-    return ((found - y).square().mean() / (y - y.mean(0)).square().mean()).sqrt().item()
-
-
-def editing(run: Run, what: Callable[[Run], Tensor], said: str, transform: Transform, bound: float) -> Claim:
-    return Claim(
-        statement=f"error of held-out images of which {said}, filled in by a student that was trained for nothing of "
-        "the kind, in standard deviations of the images",
-        value=error(run, completed(run, what, transform)),
-        bound=bound,
-        relation="<=",
-        control=error(run, completed(run, what, transform, again=False)),
-        control_is="the same put into a sample at the end, not after every evaluation",
-        of="section 6.3 and Algorithm 4",
-    )
-
-
 PATCHES = patches(2)
 
 
-def inpainting(run: Run) -> Claim:
-    return editing(run, half, "the upper half is given", IDENTITY, 0.9)
-
-
-def super_resolution(run: Run) -> Claim:
-    return editing(run, corners, "the mean of each 2 x 2 pixels is given", PATCHES, 0.5)
+@once
+def completed(run: Run, what: Callable[[Run], Tensor], transform: Transform = IDENTITY) -> Tensor:
+    """Eight held-out images of which a part is known."""
+    # from where noise hides all of an image to where it hides nothing of it
+    sigmas = levels(LEVELS).flip(0)[4:-2]
+    y, noise = held_out(run, 8), Noise(run.seed + 2)
+    return edit(student(run).model, y, what(run), sigmas, transform=transform, noise=noise)
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------
@@ -379,19 +356,19 @@ def super_resolution(run: Run) -> Claim:
 def sheets(run: Run) -> Figure:
     data, y = dataset(run), held_out(run, 8)
     coarse = torch.nn.functional.avg_pool2d(y, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    hidden = torch.where(half(run), y, sum(data.range) / 2)
+    hidden = torch.where(board(run), y, sum(data.range) / 2)
     counts = (4, 2, 1)
     panels = {
         "teacher, Euler: 4, 2, 1 steps": [of_teacher(run, n)[:8] for n in counts],
         "student: 4, 2, 1 steps": [samples(run, n)[:8] for n in counts],
-        "half given, filled in, original": [hidden, completed(run, half)[:8], y],
-        "means given, filled in, original": [coarse, completed(run, corners, PATCHES)[:8], y],
+        "every other pixel; filled in; original": [hidden, completed(run, board), y],
+        "means of 2 x 2; filled in; original": [coarse, completed(run, corners, PATCHES), y],
     }
     return Figure(
         alt="Eight starts in three rows of ever fewer steps: by the teacher they blur, by the student they stay images "
-        "even in one.  Beside them eight held-out images of which the student saw the upper half, or the means of 2 x "
-        "2 pixels: given, filled in, original.",
-        image=film(data, panels, width=300),
+        "even in one.  Beside them eight held-out images of which the student saw every other pixel, or the means of 2 "
+        "x 2 pixels: given, filled in, original.",
+        image=film(data, panels, width=360),
     )
 
 
@@ -407,8 +384,9 @@ def plane(run: Run) -> Figure:
         "Euler, 1 evaluation": by_euler(run, 1),
     }
     return Figure(
-        alt="Points of the plane from the same noise: eight round spots where the ODE ends; nearly those by models in "
-        "one evaluation; a ring with bridges by Euler's method in four; one spot in the middle by it in one.",
+        alt="Points of the plane from the same noise: eight round spots where the ODE ends; by models in one "
+        "evaluation points about as far out, with the spots run together; a small disc by Euler's method in four; one "
+        "spot in the middle by it in one.",
         image=pictures.beside({title: scatter(x) for title, x in panels.items()}),
     )
 
@@ -435,7 +413,7 @@ def networks(run: Run) -> dict[str, Trained]:
 
 
 DEMO = Demo(
-    claims=(order, same_noise, distillation, training, law, images, inpainting, super_resolution),
+    claims=(order, same_noise, distillation, training, law, images),
     figures=(sheets, plane, orders),
     network=networks,
     steps=140,

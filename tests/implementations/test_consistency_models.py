@@ -474,6 +474,7 @@ def test_number_of_levels_grows_as_in_appendix_c():
     assert [cm.discretisation(k, 117, s_0=2, s_1=10) for k in (0, 5, 6, 12, 13, 117)] == [2, 3, 4, 4, 5, 11]
     assert [cm.discretisation(k, 10, s_0=4, s_1=6) for k in (0, 10)] == [4, 7]
     assert cm.discretisation(3, 5, s_0=2, s_1=2) == 3  # of 3/5 5 + 4 = 7
+    assert [cm.discretisation(k, 1) for k in (0, 1)] == [2, 151]
 
 
 def test_decay_of_the_target_follows_the_number_of_levels():

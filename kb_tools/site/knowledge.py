@@ -51,8 +51,25 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Showcase:
+    """Pictures of what a longer training draws.  facts: what it took, in words.  earlier: made by other code than now.
+
+    columns, rows: of images in each picture.
+    """
+
+    pictures: list[Sample]
+    facts: str
+    earlier: bool
+    columns: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class Method:
-    """A method's code and what was measured on it.  flat: the code with what it imports in one file, or nothing."""
+    """A method's code and what was measured on it.  flat: the code with what it imports in one file, or nothing.
+
+    fresh: samples of the last run on this machine, where it was not the recorded one again.
+    """
 
     record: Record
     source: MethodSource
@@ -62,6 +79,7 @@ class Method:
     stale: bool
     samples: list[Sample]
     fresh: list[Sample]
+    showcase: Showcase | None
     flat: str
     signature: str
     problems: tuple[str, ...]
@@ -302,10 +320,11 @@ def _method(root: Path, record: Record, module: str, out: Path, signature: str, 
     name = module.replace("_", "-")
     entries, code, stale = _evidence(root, name, module, mine)
     samples = [s for entry in entries for s in _samples(folder, entry, mine)]
-    fresh = _fresh(out / "runs" / name, name, mine)
+    fresh = _fresh(out / "runs" / name, name, entries, mine)
+    shown = _showcase(root, name, mine)
     demo, flat = _demo(root, module, out, mine), _flat(root, module, mine)
     problems += mine
-    return Method(record, source, demo, entries, code, stale, samples, fresh, flat, signature, tuple(mine))
+    return Method(record, source, demo, entries, code, stale, samples, fresh, shown, flat, signature, tuple(mine))
 
 
 def _flat(root: Path, module: str, problems: list[str]) -> str:
@@ -363,15 +382,72 @@ def _figures(folder: Path, figures: list[Mapping[str, Any]], caption: str, probl
     return found
 
 
-def _fresh(folder: Path, name: str, problems: list[str]) -> list[Sample]:
-    """Samples of the last run on this machine, if there was one."""
+def _fresh(folder: Path, name: str, entries: list[Mapping[str, Any]], problems: list[str]) -> list[Sample]:
+    """Samples of the last run on this machine, if there was one and it differs from what was recorded."""
     path = folder / f"{name}.json"
     if not path.is_file():
         return []
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
         caption = f"this machine · {run['data']} · seed {run['seed']}"
+        if any(_same(run, entry) for entry in entries):
+            return []
         return _figures(folder, run["figures"], caption, problems)
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         problems.append(f"{path.name}: the last run cannot be shown: {error!r}")
         return []
+
+
+def _same(run: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    """Whether a run did what evidence was recorded of: the same code, data and first seed, and the same to be seen."""
+
+    def of(what: Mapping[str, Any]) -> list[object]:
+        first = (what.get("figures") or [{}])[0]
+        return [what.get("code"), what.get("data"), first.get("alt")]
+
+    return of(run) == of(entry) and run.get("seed") == (entry.get("seeds") or [None])[0]
+
+
+def _showcase(root: Path, slug: str, problems: list[str]) -> Showcase | None:
+    from implementations.verification.evidence import showcases
+    from implementations.verification.evidence.store import EvidenceError
+
+    try:
+        entry = showcases.read(slug, root)
+        if entry is None:
+            return None
+        pictures = [
+            Sample(
+                showcases.folder_of(root) / picture["file"],
+                str(picture["alt"]),
+                int(picture["width"]),
+                int(picture["height"]),
+                str(picture["caption"]),
+            )
+            for picture in entry["pictures"]
+        ]
+        first = entry["pictures"][0]
+        old = showcases.earlier(entry, root)
+        return Showcase(pictures, _took(entry), old, int(first["columns"]), int(first["rows"]))
+    except (EvidenceError, OSError, TypeError, ValueError) as error:
+        problems.append(f"{slug}: its showcase cannot be shown: {error}")
+        return None
+
+
+def _took(entry: Mapping[str, Any]) -> str:
+    """Data, training, parameters, evaluations and seed of a showcase, in one line."""
+    slug, threads = entry["method"], entry["threads"]
+    bases = list(dict.fromkeys(network["of"] for network in entry["networks"] if network["of"] != slug))
+    trained = [f"{entry['minutes']:g} min of training"] if entry["minutes"] else []
+    if bases:
+        trained.append(f"the network of {' and '.join(bases)}, {entry['base_minutes']:g} min")
+    cores = f" on {threads} core{'s' if threads != 1 else ''}" if entry["device"] == "cpu" else f" on {entry['device']}"
+    return " · ".join(
+        [
+            str(entry["data"]),
+            " on ".join(trained) + cores,
+            f"{entry['parameters']:,} parameters",
+            f"{entry['network_evaluations']:,} network evaluations per sample",
+            f"seed {entry['seed']}",
+        ]
+    )

@@ -17,14 +17,14 @@ COUNTS = (5, 10, 20, 50, 100)
 
 @once
 def in_steps(run: Run, steps: int) -> Tensor:
-    """Twenty samples, each from its own code."""
-    x_T = gaussian_start(run, 20)
+    """Ten samples, each from its own code."""
+    x_T = gaussian_start(run, 10)
     return sample(network(run).model, PROCESS, x_T, timesteps(PROCESS.T, steps), clip=dataset(run).range)
 
 
 def counts(run: Run) -> Picture:
     return Picture(
-        tiles=torch.cat([in_steps(run, steps)[:10] for steps in COUNTS]),
+        tiles=torch.cat([in_steps(run, steps) for steps in COUNTS]),
         columns=10,
         alt=f"Ten columns of samples of {run.data}, each from one code; five rows, in which they hardly change from "
         "the second on.",

@@ -19,6 +19,7 @@ from kb_tools.exchange.markdown import HEADINGS
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
 from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg
+from kb_tools.site.comparison import Comparison, compared_in, comparisons
 from kb_tools.site.knowledge import Knowledge, Method, Sample, Showcase, name_of
 from kb_tools.site.listing import Address, Excerpt, MethodSource
 from kb_tools.site.markup import page, prose, sentences, text
@@ -185,7 +186,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
     ordered = [k.records[i] for i in k.order]
     by_name = sorted(ordered, key=lambda r: name_of(r).lower())
     paper_years = sorted({r.year for r in ordered if r.year}, reverse=True)
-    places = Places(k)
+    places, compared = Places(k), comparisons(k, _in_order(k))
     near, pictures = graphs.neighbourhoods(k, "../", memo)
     files |= pictures
     pages = [
@@ -199,7 +200,8 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         _Page("verification", "Verification", "verification.html", {"planted": _planted(k)}),
         _Page("speed", "Speed", "speed.html", {}),
         _Page("resources", "Resources", "resources.html", {"kinds": _kinds(k)}),
-        *(_paper(k, record, near.get(record.id), address, places) for record in k.papers.values()),
+        *(_Page(f"compare/{c.name}", c.title, "compare.html", {"c": c}, c.lead) for c in compared.values()),
+        *(_paper(k, record, near.get(record.id), address, places, compared) for record in k.papers.values()),
         *(_topic(k, i) for i in k.topics),
         *(page for method in k.methods.values() for page in _code(k, method, places)),
         *(_common(source, places) for source in k.common.values()),
@@ -324,7 +326,14 @@ def _in_order(k: Knowledge) -> list[Method]:
     return sorted(k.methods.values(), key=lambda m: k.position[m.record.id])
 
 
-def _paper(k: Knowledge, record: Record, local: graphs.Neighbourhood | None, address: str, places: Places) -> _Page:
+def _paper(
+    k: Knowledge,
+    record: Record,
+    local: graphs.Neighbourhood | None,
+    address: str,
+    places: Places,
+    compared: Mapping[str, Comparison],
+) -> _Page:
     at = k.position[record.id]
     name = f"papers/{record.id}"
     method, seen = k.methods.get(record.id), places.seen_from(_base(name))
@@ -345,6 +354,7 @@ def _paper(k: Knowledge, record: Record, local: graphs.Neighbourhood | None, add
         "equations": list(_equations(k, record, method, seen)),
         "bibtex": bibtex.entry(record.model_dump(), k.citation_keys[record.id]),
         "local": local,
+        "compared": [(c.name, c.title) for c in compared_in(compared, record)],
     }
     extra = {
         "cite": machine_readable.citation(record),

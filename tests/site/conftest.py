@@ -146,6 +146,13 @@ def write_collection(root: Path, records: list[dict[str, Any]], topics: dict[str
         "versions": {"torch": "2.13.0"},
         "data": "digits", "seeds": [0, 1], "seconds": 1.5, "parameters": 1234, "network_evaluations": 10,
         "claims": [claim], "figures": [{"file": "ring.webp", "alt": "A ring " + SPITE, "width": 64, "height": 32}],
+        "curves": [{
+            "name": "few-steps", "across": "evaluations " + SPITE, "up": "distance " + SPITE,
+            "lines": [
+                {"name": "ours " + SPITE, "across": [1, 2, 4], "up": [0.03, 0.02, 0.012], "sd": [0.002, 0.001, 0.0]},
+                {"name": "teacher", "across": [1, 4, 64], "up": [1.4, 0.1, 0.003], "sd": [0.01, 0.01, 0.001]},
+            ],
+        }],
     }  # fmt: skip
     (folder / "evidence" / "ring.yaml").write_text(store.dump({"method": "ring", "entries": [entry]}))
     for module in ("common.even", "common.odd_one"):

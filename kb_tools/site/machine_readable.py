@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from kb_tools.exchange import bibtex, work
+from kb_tools.exchange.venue import venue_of
 from kb_tools.records.model import Record
 from kb_tools.site.knowledge import Knowledge, name_of
 from kb_tools.site.writing import Memo
@@ -78,6 +79,8 @@ def mark(k: Knowledge, record: Record) -> dict[str, Any]:
 
 def linked_data(record: Record, key: str, address: str) -> str:
     """A paper as schema.org's ScholarlyArticle, safe inside a <script> element."""
+    venue = venue_of(record.model_dump())
+    part = {"journal": "Periodical", "conference": "Book", "workshop": "Book"}.get(venue.kind)  # proceedings are a book
     data: dict[str, Any] = {
         "@context": "https://schema.org",
         "@type": "ScholarlyArticle",
@@ -87,7 +90,7 @@ def linked_data(record: Record, key: str, address: str) -> str:
         "identifier": key,
         "url": f"{address}papers/{record.id}/" if address else None,
         "sameAs": work.address(record.model_dump()),
-        "isPartOf": {"@type": "Periodical", "name": record.venue} if record.venue else None,
+        "isPartOf": {"@type": part, "name": venue.name} if part else None,
     }
     text = json.dumps({k: v for k, v in data.items() if v}, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -96,10 +99,15 @@ def linked_data(record: Record, key: str, address: str) -> str:
 def citation(record: Record) -> list[tuple[str, str]]:
     """The citation_* tags that Zotero and Google Scholar read, without their prefix."""
     tags = [("title", record.title), *(("author", name) for name in record.authors)]
-    if record.year:
-        tags.append(("publication_date", str(record.year)))
-    if record.venue:
-        tags.append(("journal_title", record.venue))
+    venue = venue_of(record.model_dump())
+    if venue.year or record.year:
+        tags.append(("publication_date", str(venue.year or record.year)))
+    if venue.kind == "journal":
+        tags.append(("journal_title", venue.name))
+    elif venue.kind in ("conference", "workshop"):
+        tags.append(("conference_title", venue.name))
+    parts = {"volume": venue.volume, "issue": venue.number, "firstpage": venue.first_page, "lastpage": venue.last_page}
+    tags += [(name, value) for name, value in parts.items() if value]
     if record.doi:
         tags.append(("doi", record.doi))
     if record.arxiv:

@@ -54,7 +54,10 @@ def perform(slug: str, demo: Demo, run: Run, only: Collection[str] = ()) -> Resu
             name = slug if k == 0 else f"{slug}-{name_of(experiment)}"
             _say(run, f"{slug}: figure {name_of(experiment)}")
             figures.append(replace(experiment(run), name=name))
-        curves = [replace(curve(run), name=name_of(curve)) for curve in demo.curves]
+        curves = []
+        for experiment in demo.curves:
+            _say(run, f"{slug}: curve {name_of(experiment)}")
+            curves.append(replace(experiment(run), name=name_of(experiment)))
         kept = demo.network(run)
     networks = kept if isinstance(kept, Mapping) else {"": kept}
     weights = {

@@ -45,17 +45,14 @@ def check_finished(root: Path, module: str, document: Document, facts: Facts) ->
         # The reason ends with the remedy, which has its own column here.
         yield _at(document, "evidence", facts.stale.partition(": run `")[0], verify)
     elif facts.entries:
-        for message, fix in _weaknesses(_own(facts.entries, slug), verify):
+        from implementations.verification.evidence.store import own_entry
+
+        for message, fix in _weaknesses(own_entry(facts.entries, slug), verify):
             yield _at(document, "claim", message, fix)
     for reason in facts.bugs:
         message, _, remedy = reason.partition(": run `")
         fix = f"run `{remedy}" if remedy else f"write the test that sees it, then run `make mutants METHODS={slug}`"
         yield _at(document, "bugs", message, fix)
-
-
-def _own(entries: list[dict[str, Any]], slug: str) -> dict[str, Any]:
-    """What was measured on a CPU and on the demo's own data: its picture bears the method's name alone."""
-    return next((one for one in entries if any(f["file"] == f"{slug}.webp" for f in one["figures"])), entries[0])
 
 
 def _weaknesses(entry: Mapping[str, Any], verify: str) -> Iterator[tuple[str, str]]:

@@ -137,24 +137,35 @@ def aggregate(runs: Sequence[Sequence[Claim]], seeds: Sequence[int]) -> list[dic
 
 
 def laid_together(runs: Sequence[Sequence[Curve]]) -> list[dict[str, Any]]:
-    """One curve from each seed's: at each place the mean and the spread."""
+    """One curve from each seed's: at each place the mean and the spread.
+
+    EvidenceError where anything but the numbers upwards changes with the seed, or a line has not one for each place.
+    """
     together = []
     for curves in zip(*runs, strict=True):
-        first, lines = curves[0], []
-        for name, (across, _) in first.lines.items():
-            if any(list(curve.lines[name][0]) != list(across) for curve in curves[1:]):
-                raise EvidenceError(f"curve {first.name}, line {name}: its places across change with the seed")
-            at_each = list(zip(*(curve.lines[name][1] for curve in curves), strict=True))
-            lines.append(
-                {
-                    "name": name,
-                    "across": [_rounded(place) for place in across],
-                    "up": [_rounded(_mean(values)) for values in at_each],
-                    "sd": [_rounded(_sd(values)) for values in at_each],
-                }
-            )
+        first = curves[0]
+        for curve in curves:
+            if _frame(curve) != _frame(first):
+                raise EvidenceError(f"curve {first.name}: its axes, lines or places across change with the seed")
+        lines = [
+            {"name": name, "across": [_rounded(place) for place in across], **_spread(name, curves, len(across))}
+            for name, (across, _) in first.lines.items()
+        ]
         together.append({"name": first.name, "across": first.across, "up": first.up, "lines": lines})
     return together
+
+
+def _frame(curve: Curve) -> tuple[Any, ...]:
+    """What a curve is before anything is measured."""
+    return curve.name, curve.across, curve.up, {name: list(across) for name, (across, _) in curve.lines.items()}
+
+
+def _spread(name: str, curves: Sequence[Curve], places: int) -> dict[str, list[float]]:
+    values = [curve.lines[name][1] for curve in curves]
+    if any(len(up) != places for up in values):
+        raise EvidenceError(f"curve {curves[0].name}, line {name}: want a number for each of its {places} places")
+    at_each = list(zip(*values, strict=True))
+    return {"up": [_rounded(_mean(found)) for found in at_each], "sd": [_rounded(_sd(found)) for found in at_each]}
 
 
 def render(figure: Figure) -> tuple[dict[str, Any], bytes]:

@@ -8,5 +8,6 @@ LEFT_OUT = {
         "gradient(t)": GUIDES,
         "guided_step(log_p)": GUIDES,
         "guided_model(log_p)": GUIDES,
-    }
+    },
+    "configurations": {"ADMUNet(second)": "a test of the U-Net gives what goes with it"},
 }

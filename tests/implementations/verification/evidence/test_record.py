@@ -1,5 +1,6 @@
 """The seeds of a claim are put together honestly, and a demo is measured alike on one process and on several."""
 
+import dataclasses
 import io
 import math
 from typing import Literal
@@ -64,9 +65,29 @@ def test_curves_of_seeds_are_laid_together_place_by_place():
     assert found == {"name": "few-steps", "across": "evaluations", "up": "distance", "lines": [line]}
 
 
-def test_curves_whose_places_follow_the_seed_are_refused():
-    with pytest.raises(EvidenceError, match="curve few-steps, line student: its places across change"):
-        record.laid_together([curve(1.0, 5.0), curve(1.0, 5.0, across=(1, 4))])
+def moved(**changes):
+    return [dataclasses.replace(one, **changes) for one in curve(1.0, 5.0)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        curve(1.0, 5.0, across=(1, 4)),
+        moved(up="seconds"),
+        moved(across="steps"),
+        moved(name="other"),
+        moved(lines={}),
+        moved(lines=curve(1.0, 5.0)[0].lines | {"teacher": ([1], [2.0])}),
+    ],
+)
+def test_curves_that_follow_the_seed_in_more_than_their_height_are_refused(other):
+    with pytest.raises(EvidenceError, match="curve few-steps: its axes, lines or places across change"):
+        record.laid_together([curve(1.0, 5.0), other])
+
+
+def test_a_line_without_a_number_for_each_place_is_refused():
+    with pytest.raises(EvidenceError, match="curve few-steps, line student: want a number for each of its 2 places"):
+        record.laid_together([curve(1.0), curve(1.0)])
 
 
 def test_a_picture_is_exact_when_small_and_at_most_60_kb_when_not():

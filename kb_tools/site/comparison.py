@@ -19,9 +19,11 @@ TEXTS = {
         "What distillation and consistency models buy: the same noise goes through each method and through the "
         "solver it learned from, and what comes out is held against the end of the exact path. A lower line is "
         "nearer; a flat one has nothing to gain from more steps.",
+        "Each method is measured on the law that its demo trains on, and trained for seconds: compare a line with the "
+        "dashed ones of its colour first.",
     )
 }
-"""Title and first paragraph of the page of a curve; one that has none is called by its name."""
+"""Title, first paragraph and what to mind, of the page of a curve; one that has none is called by its name."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Comparison:
     name: str
     title: str
     lead: str
+    mind: str
     across: str
     up: str
     lines: list[Line]
@@ -59,22 +62,23 @@ class Comparison:
     def chart(self) -> Markup:
         series = [Series([(x, y) for x, y, _ in line.points], line.colour, line.thin) for line in self.lines]
         said = ", ".join(f"{name_of(line.method.record)}: {line.name}" for line in self.lines)
-        return log_log(series, across=self.across, up=self.up, label=f"{self.up} against {self.across}; {said}")
+        return log_log(series, across=self.across, label=f"{self.up} against {self.across}; {said}")
 
 
 def comparisons(k: Knowledge, methods: Iterable[Method]) -> dict[str, Comparison]:
-    """By the name of the curve.  methods: in the order in which they are shown.  A curve that cannot be read is a
-    problem of `k`, and left out.
+    """By the name of the curve, those that two methods or more recorded.  methods: in the order in which they are
+    shown.  A curve that cannot be read is a problem of `k`, and left out.
     """
+    from implementations.verification.evidence.store import own_entry
+
     found: dict[str, Comparison] = {}
     for method in methods:
-        for entry in method.entries[:1]:  # the CPU's: curves of two devices would lie on each other
-            for curve in entry.get("curves", []):
-                try:
-                    _add(found, method, curve)
-                except (KeyError, TypeError, ValueError, AttributeError) as error:
-                    k.problems.append(f"evidence of {method.slug}: a curve cannot be read: {error!r}")
-    return found
+        for curve in own_entry(method.entries, method.slug).get("curves", []) if method.entries else []:
+            try:
+                _add(found, method, curve)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                k.problems.append(f"evidence of {method.slug}: a curve cannot be read: {error!r}")
+    return {name: page for name, page in found.items() if len(page.methods) > 1}
 
 
 def _add(found: dict[str, Comparison], method: Method, curve: Mapping[str, Any]) -> None:
@@ -83,8 +87,8 @@ def _add(found: dict[str, Comparison], method: Method, curve: Mapping[str, Any])
         for line in curve["lines"]
     ]
     name = curve["name"]
-    title, lead = TEXTS.get(name, (name.replace("-", " ").capitalize(), ""))
-    page = found.setdefault(name, Comparison(name, title, lead, curve["across"], curve["up"], []))
+    title, lead, mind = TEXTS.get(name, (name.replace("-", " ").capitalize(), "", ""))
+    page = found.setdefault(name, Comparison(name, title, lead, mind, curve["across"], curve["up"], []))
     if (curve["across"], curve["up"]) != (page.across, page.up):
         raise ValueError(f"{name} is {curve['up']} here and {page.up} elsewhere")
     colour = len(page.methods) % COLOURS + 1
@@ -96,9 +100,5 @@ def _numbers(line: Mapping[str, Any]) -> tuple[list[float], list[float], list[fl
 
 
 def compared_in(pages: Mapping[str, Comparison], record: Record) -> list[Comparison]:
-    """The comparisons that a paper's method stands in, beside at least one other."""
-    return [
-        page
-        for page in pages.values()
-        if len(page.methods) > 1 and any(method.record.id == record.id for method in page.methods)
-    ]
+    """The comparisons that a paper's method stands in."""
+    return [page for page in pages.values() if any(method.record.id == record.id for method in page.methods)]

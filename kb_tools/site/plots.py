@@ -13,6 +13,8 @@ from kb_tools.site.markup import text
 WIDTH, HEIGHT = 720, 420
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 52
 MARKS = (1, 2, 5)
+MOST_PLACES = 12
+"""Marks across that have room for their numbers."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,10 @@ class Series:
     thin: bool = False
 
 
-def log_log(series: Sequence[Series], *, across: str, up: str, label: str) -> Markup:
+def log_log(series: Sequence[Series], *, across: str, label: str) -> Markup:
     """A chart of all points above 0; what is not is left out, and its line goes on behind it.  Empty if there is none.
 
-    across, up: names of the axes.  label: what the picture is, for who cannot see it.
+    across: name of the axis; what is upwards, the page says above.  label: what the picture is, for who cannot see it.
     """
     shown = [(line, [(x, y) for x, y in line.points if x > 0 and y > 0]) for line in series]
     every = [point for _, points in shown for point in points]
@@ -41,17 +43,15 @@ def log_log(series: Sequence[Series], *, across: str, up: str, label: str) -> Ma
 
     body = [f'<svg class="chart plot" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img" '
             f'aria-label="{text(label)}">']  # fmt: skip
-    for value in _ticks(x_low, x_high):
+    for value in _places(sorted({x for x, _ in every}), x_low, x_high):
         x, _ = place(value, 10**y_low)
         body.append(f'<path class="grid" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
         body.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{value:g}</text>')
-    for value in _ticks(y_low, y_high):
+    for value in _ticks(y_low, y_high) or [min(y for _, y in every)]:
         _, y = place(10**x_low, value)
         body.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
         body.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
-    middle = (HEIGHT - BOTTOM + TOP) / 2
     body.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 12}" text-anchor="middle">{text(across)}</text>')
-    body.append(f'<text transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">{text(up)}</text>')
     for line, points in shown:
         at = [place(*point) for point in points]
         way = "L".join(f"{x:.1f} {y:.1f}" for x, y in at)
@@ -66,6 +66,11 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
     low, high = log10(min(values)), log10(max(values))
     room = max(0.04 * (high - low), 0.05)
     return low - room, high + room
+
+
+def _places(measured: Sequence[float], low: float, high: float) -> Sequence[float]:
+    """Marks across: where something was measured, if that is not at too many places."""
+    return measured if len(measured) <= MOST_PLACES else _ticks(low, high)
 
 
 def _ticks(low: float, high: float) -> list[float]:

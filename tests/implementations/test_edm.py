@@ -538,9 +538,10 @@ def test_edges_of_the_ranges_are_allowed():
     assert torch.isfinite(out).all()
 
 
-def test_unknown_solver_is_named():
+@pytest.mark.parametrize("steps", [1, 3])  # of one, which ends at 0, Euler is all there is
+def test_unknown_solver_is_named(steps):
     with pytest.raises(ValueError, match="solver must be 'heun' or 'euler', not 'rk4'"):
-        edm.sample(lambda x, sigma: x, torch.zeros(1, 1), edm.schedule(3), solver=cast(Any, "rk4"))
+        edm.sample(lambda x, sigma: x, torch.zeros(1, 1), edm.schedule(steps), solver=cast(Any, "rk4"))
 
 
 @pytest.mark.parametrize("sigma_data", [0.0, -0.5, math.nan])

@@ -414,6 +414,13 @@ def test_tolerance_bounds_the_error_of_a_step():
         assert inspect.signature(solver).parameters["tolerance"].default == 1e-5
 
 
+def test_a_state_that_wants_a_gradient_is_solved_from_its_numbers():
+    start = torch.ones(2, dtype=F64, requires_grad=True)
+    path = sde_.solve(lambda x, t: -x, start, (0.0, 1.0), tolerance=1e-9)
+    assert not path.requires_grad
+    torch.testing.assert_close(path[-1], start.detach() * math.exp(-1), rtol=1e-6, atol=0)
+
+
 def test_going_up_to_the_prior_and_down_again_is_the_identity():
     sde, x = SMALL["vp"], Noise(1)(torch.empty(4, 1, 2, 3, dtype=F64))
     code = sde_.flow(lively, sde, x, 1e-3, 1.0, tolerance=1e-10)

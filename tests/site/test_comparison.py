@@ -22,7 +22,7 @@ def drawn(svg: str) -> ElementTree.Element:
 
 
 def chart(*series: Series) -> ElementTree.Element:
-    return drawn(str(log_log(series, across="evaluations", up="distance", label="Two & more")))
+    return drawn(str(log_log(series, across="evaluations", label="Two & more")))
 
 
 def places(root: ElementTree.Element, kind: str) -> list[tuple[float, float]]:
@@ -50,13 +50,28 @@ def test_ticks_stand_where_points_of_their_value_do() -> None:
 
 def test_what_has_no_logarithm_is_left_out_and_nothing_is_no_chart() -> None:
     assert len(places(chart(Series([(1, 1.0), (2, 0.0), (4, 0.5)], 1)), "s1")) == 2
-    assert log_log([Series([(1, 0.0)], 1)], across="a", up="b", label="c") == ""
+    assert log_log([Series([(1, 0.0)], 1)], across="a", label="c") == ""
 
 
 def test_a_single_point_has_axes_too() -> None:
     root = chart(Series([(4, 0.2)], 1))
     assert len(list(root.iter(f"{SVG}circle"))) == 1
-    assert {"4", "0.2"} & {t.text for t in root.iter(f"{SVG}text")}
+    assert {"4", "0.2"} <= {t.text for t in root.iter(f"{SVG}text")}
+
+
+def across(*series: Series) -> list[str | None]:
+    """The marks on the axis across."""
+    return [t.text for t in chart(*series).iter(f"{SVG}text") if t.get("text-anchor") == "middle"][:-1]
+
+
+def test_marks_across_stand_where_something_was_measured_if_there_is_room() -> None:
+    assert across(Series([(n, 1.0 / n) for n in (1, 3, 4)], 1), Series([(16, 0.3)], 2)) == ["1", "3", "4", "16"]
+    assert across(Series([(n, 1.0 / n) for n in range(1, 40)], 1)) == ["1", "2", "5", "10", "20"]
+
+
+def test_heights_between_round_numbers_have_a_mark_all_the_same() -> None:
+    root = chart(Series([(1, 0.31), (2, 0.32)], 1))
+    assert "0.31" in {t.text for t in root.iter(f"{SVG}text")}
 
 
 def test_a_baseline_is_dashed_and_has_no_dots() -> None:
@@ -67,7 +82,12 @@ def test_a_baseline_is_dashed_and_has_no_dots() -> None:
 
 def method(ident: str, *curves: Any) -> Any:
     return SimpleNamespace(
-        slug=ident, record=SimpleNamespace(id=ident), entries=[{"curves": list(curves)}, {"curves": 3}]
+        slug=ident,
+        record=SimpleNamespace(id=ident),
+        entries=[
+            {"curves": 3, "figures": [{"file": f"{ident}-cuda.webp"}]},
+            {"curves": list(curves), "figures": [{"file": f"{ident}.webp"}]},
+        ],
     )
 
 
@@ -99,9 +119,13 @@ def test_methods_share_a_page_each_in_a_colour_of_its_own() -> None:
 
 
 def test_one_method_alone_is_beside_nothing() -> None:
-    pages, _ = gathered(method("m0", curve(name="some-curve")))
-    assert pages["some-curve"].title == "Some curve"
-    assert not compared_in(pages, cast(Any, SimpleNamespace(id="m0")))
+    pages, problems = gathered(method("m0", curve()), method("m1", curve(name="some-curve")), method("m2"))
+    assert not pages and not problems
+
+
+def test_a_curve_that_nobody_wrote_about_is_called_by_its_name() -> None:
+    pages, _ = gathered(*(method(f"m{n}", curve(name="some-curve")) for n in range(2)))
+    assert (pages["some-curve"].title, pages["some-curve"].lead) == ("Some curve", "")
 
 
 @pytest.mark.parametrize(
@@ -110,15 +134,15 @@ def test_one_method_alone_is_beside_nothing() -> None:
      curve(lines=[{"name": "x", "across": ["a"], "up": [1.0]}])],
 )  # fmt: skip
 def test_a_curve_that_cannot_be_read_is_named_and_the_others_stand(broken: Any) -> None:
-    pages, problems = gathered(method("m0", broken), method("m1", curve()))
+    pages, problems = gathered(method("m0", broken), method("m1", curve()), method("m2", curve()))
     assert len(problems) == 1 and "evidence of m0: a curve cannot be read" in problems[0]
-    assert [line.method.slug for line in pages["few-steps"].lines] == ["m1", "m1"]
+    assert [line.method.slug for line in pages["few-steps"].lines] == ["m1", "m1", "m2", "m2"]
 
 
 def test_curves_of_one_name_in_other_units_are_not_laid_together() -> None:
-    pages, problems = gathered(method("m0", curve()), method("m1", curve(up="seconds")))
+    pages, problems = gathered(method("m0", curve()), method("m1", curve(up="seconds")), method("m2", curve()))
     assert "few-steps is seconds here and distance elsewhere" in problems[0]
-    assert len(pages["few-steps"].lines) == 2
+    assert {line.method.slug for line in pages["few-steps"].lines} == {"m0", "m2"}
 
 
 def test_the_page_shows_every_number_and_the_paper_leads_to_it(small: Site) -> None:

@@ -2,11 +2,11 @@
 
 What the vocabulary cannot tell stands in tests/implementations/calls/<method>.py, which a method may do without:
 
-  ARGUMENTS   {pattern: {argument: values}}: of functions whose name fits ("loss", "Chain.*"); values are three of them,
-              or a function of the `World` and of which of the three is wanted
+  ARGUMENTS   {pattern: {argument: values}}: of functions whose name fits ("loss", "Chain.*"), and of functions that
+              these return; values are three of them, or a function of the `World` and of which of the three is wanted
   VARIANTS    {pattern: {variant: {argument: values}}}: a further way to call, tested like the first
   BUILT       {class: function of an object that was just made}: what an object needs before it is of use
-  LEFT_OUT    {test: {name: reason}}: what a general test ("gradients", "configurations", "shapes", "draws",
+  LEFT_OUT    {test: {name: reason}}: what a general test ("finite", "gradients", "configurations", "shapes", "draws",
               "arguments") does not ask: of "loss", or a pattern, of "loss[variant]", or of one argument, "loss(x)".
               One that is not needed, because the test would pass, fails
 """
@@ -317,8 +317,10 @@ def _applied(function: Callable[..., Any], call: Call) -> dict[str, Any]:
         for name, parameter in signature.parameters.items()
     }
     signature = replace(signature, parameters=annotated, of_a_chain=call.target.signature.counts_steps)
-    world = replace(call.world, others={})
-    return {name: value(name, signature, world, _nothing) for name in annotated}
+    world, given = replace(call.world, others={}), call.target.given()
+    return {
+        n: given[n](world, 0) if callable(given.get(n)) else value(n, signature, world, _nothing) for n in annotated
+    }
 
 
 def _nothing(kind: type, world: World, name: str) -> Any:

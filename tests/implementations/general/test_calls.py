@@ -1,20 +1,24 @@
 """Nothing escapes: every public function of every method is called by the general tests, or declared."""
 
 from fnmatch import fnmatchcase
+from functools import partial
 
 import pytest
 import torch
 
 from implementations.verification.code_hash import ROOT
-from tests.implementations.general.calls import declarations, every, methods, prepared, targets
+from tests.implementations.general.calls import asked, declarations, every, methods, prepared, targets
 from tests.implementations.general.vocabulary import SCALARS, World
 
-TESTS = {"gradients", "configurations", "shapes", "draws", "arguments"}
+TESTS = {"finite", "gradients", "configurations", "shapes", "draws", "arguments"}
 
 
 @every()
 def test_a_public_function_is_called_by_the_house_s_names(target):
-    results = prepared(target, World()).results()
+    asked(target, "finite", partial(all_finite, target, prepared(target, World()).results()))
+
+
+def all_finite(target, results):
     assert all(torch.isfinite(number).all() for number in results if number.is_floating_point()), str(target)
 
 

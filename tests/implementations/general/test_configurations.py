@@ -9,7 +9,7 @@ from tests.implementations.general.calls import asked, every, prepared
 from tests.implementations.general.vocabulary import BATCH, SCALARS, World
 
 
-def result(target, **others):
+def result(target, /, **others):
     return [number.detach() for number in prepared(target, World(others=others)).results()]
 
 

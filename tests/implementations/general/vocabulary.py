@@ -126,7 +126,10 @@ MODELS = {
     "ScoreModel": "like",
     "DenoisingModel": "like",
     "ConditionalNoiseModel": "like",
+    "ConditionalVModel": "like",
+    "ScaledVModel": "like",
     "Score": "like",
+    "VModel": "like",
     "KernelModel": "twice",
     "NoiseVarianceModel": "twice",
     "LogDensity": "number",
@@ -360,6 +363,9 @@ def tensor(name: str, signature: Signature, world: World) -> Tensor:
         return torch.tensor(SCALARS[name][world.which(name)], dtype=F64)
     if name == "gamma":
         return world.between(name, -4.0, 3.0).double()
+    if name in ("gamma_middle", "gamma_next"):  # levels below gamma
+        below = 0.7 if name == "gamma_middle" else 1.6
+        return world.between("gamma", -4.0, 3.0).double() - below - 0.2 * world.which(name)
     if name in ("weight", "nats", "loss"):
         return world.between(name, 0.1, 0.9)
     if name == "scale":  # of guidance

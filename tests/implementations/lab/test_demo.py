@@ -86,6 +86,7 @@ def test_the_frame_names_counts_and_times_what_a_demo_made():
     result = perform("toy-demo", DEMO, DEMO.run(seed=2))
     assert [claim.name for claim in result.claims] == ["error", "weight-left"]
     assert [figure.name for figure in result.figures] == ["toy-demo", "toy-demo-more"]
+    assert [(curve.name, curve.lines["ours"]) for curve in result.curves] == [("slope", ([1, 2], [3.0, 0.5]))]
     assert (result.parameters, result.network_evaluations, len(result.losses)) == (3, 6, 3)
     assert {name: tuple(w.shape) for name, w in result.weights.items()} == {"weight": (1, 2), "bias": (1,)}
     assert result.seconds > 0 and len(toy_demo.trainings) == 1
@@ -101,7 +102,7 @@ def test_networks_of_several_names_keep_them_in_their_weights():
 def test_one_claim_alone_does_nothing_that_it_does_not_need():
     result = perform("toy", DEMO, DEMO.run(), ["error"])
     assert [claim.name for claim in result.claims] == ["error"]
-    assert result.figures == [] and result.weights == {} and toy_demo.trainings == []
+    assert result.figures == result.curves == [] and result.weights == {} and toy_demo.trainings == []
     with pytest.raises(ValueError, match="toy has no claim 'eror': it has error, weight-left"):
         perform("toy", DEMO, DEMO.run(), ["eror"])
 
@@ -111,6 +112,7 @@ def test_progress_says_what_is_being_done(capsys):
     said = capsys.readouterr().err.splitlines()
     assert [line for line in said if line.startswith("toy:")] == [
         "toy: claim error", "toy: claim weight-left", "toy: figure dots", "toy: figure more",
+        "toy: curve slope",
     ]  # fmt: skip
 
 

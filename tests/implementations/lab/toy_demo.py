@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from implementations.lab.data import Dataset
-from implementations.lab.demo import Claim, Demo, Figure, Run, once
+from implementations.lab.demo import Claim, Curve, Demo, Figure, Run, once
 from implementations.lab.networks import train_or_load
 from implementations.lab.training import Trained
 
@@ -60,9 +60,14 @@ def more(run: Run) -> Figure:
     return Figure(alt="More dots.", image=torch.rand(6, 8, 3))
 
 
+def slope(run: Run) -> Curve:
+    return Curve(across="steps", up="error", lines={"ours": ([1, 2], [1.0 + run.seed, 0.5])})
+
+
 DEMO = Demo(
     claims=(error, weight_left),
     figures=(dots, more),
+    curves=(slope,),
     network=network,
     steps=3,
     data=("dots", "rings"),

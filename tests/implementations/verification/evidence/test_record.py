@@ -117,6 +117,8 @@ def test_a_demo_is_measured_over_its_seeds(cached, capsys):
     assert error["value"] == pytest.approx(0.115) and not error["holds"], "0.2 is inside the bound"
     assert got["figures"] == [{"file": "toy-rings.webp", "alt": "Dots on a line.", "width": 4, "height": 3}]
     assert picture is not None and Image.open(io.BytesIO(picture)).size == (4, 3)
+    line = {"name": "ours", "across": [1, 2], "up": [2.5, 0.5], "sd": [pytest.approx(4.5**0.5, abs=1e-4), 0]}
+    assert got["curves"] == [{"name": "slope", "across": "steps", "up": "error", "lines": [line]}]
     assert set(got["versions"]) == {"python", "torch", "numpy"}
     assert "toy: seed 0 done, 1 of 2\n" in capsys.readouterr().err
 
@@ -133,6 +135,7 @@ def test_seconds_are_those_of_the_demo_and_networks_have_their_own(cached):
 def test_one_claim_alone(cached):
     got, picture = record.measure("toy", toy_demo.DEMO, [0], claims=["error"])
     assert ([c["name"] for c in got["claims"]], got["figures"], got["bases"], picture) == (["error"], [], [], None)
+    assert "curves" not in got
     with pytest.raises(ValueError, match="has no claim"):
         record.measure("toy", toy_demo.DEMO, [0], claims=["nothing"])
     with pytest.raises(ValueError, match="at least one seed"):

@@ -235,9 +235,7 @@ def near_the_end(run: Run, what: str, found: Tensor, bound: float, of: str) -> C
 
 
 def distillation(run: Run) -> Claim:
-    return near_the_end(
-        run, "a distilled model", in_steps(distilled(run).model, run), 0.5, "section 4 and Algorithm 2"
-    )
+    return near_the_end(run, "a distilled model", in_steps(distilled(run).model, run), 0.5, "section 4 and Algorithm 2")
 
 
 def training(run: Run) -> Claim:

@@ -5,8 +5,8 @@ alone on up to 1281, one evaluation lands nearer.  Consistency training as it wa
 those of its own demo, which suit so few updates: with the paper's, 150 levels and mu_0 = 0.9, it stayed near the mean
 of the data (1.3 standard deviations off), its target being hundreds of updates behind.  In so few updates no way finds
 the eight modes: samples in one evaluation lie on a ring at best.  Images in one evaluation are shown and not claimed:
-over ten seeds their energy distance to held-out ones was 0.4 with a standard deviation as large, no better than four of
-Euler's evaluations; a lower learning rate, as now, gave 0.21 to 0.29 on three of them.
+over ten seeds, at four times the learning rate, their energy distance to held-out ones was 0.4 with a standard
+deviation as large, no better than four of Euler's evaluations.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def of_points(run: Run, way: Way) -> DenoisingModel:
     torch.manual_seed(run.seed)
     model = cm.ConsistencyModel(Network(2, width=64))
     model = cm.WithTarget(model) if way == "CT" else Counted(model)
-    options = {"steps": K, "batch_size": 128, "lr": 1.5e-3, "anneal": True, "ema": 0.98}
+    options = {"steps": K, "batch_size": 256, "lr": 1.5e-3, "anneal": True, "ema": 0.98}
     return train(model, of_batch, plane(run), name=f"ict-plane-{way.lower()}", **options, **run.training).model
 
 
@@ -212,7 +212,7 @@ def nearer(run: Run, way: Way, control_is: str, of: str) -> Claim:
         statement="distance of samples in one evaluation from where the ODE takes the same noise, in standard "
         "deviations of the data (eight Gaussians)",
         value=off_the_path(run, "iCT"),
-        bound=0.35,
+        bound=0.38,
         relation="<=",
         control=off_the_path(run, way),
         control_is=control_is,
@@ -251,7 +251,7 @@ class ImageNetwork(UNet):
 @once
 def network(run: Run) -> Trained[Counted]:
     """A consistency model of the run's images, with dropout."""
-    images, K = dataset(run), max(8, 3 * run.steps // 2)
+    images, K = dataset(run), max(8, 5 * run.steps // 4)
 
     def of_batch(model: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         return improved(model, batch[0], K, noise)
@@ -376,7 +376,7 @@ DEMO = Demo(
     claims=(limit, levels, over_distillation, over_training, one_mask),
     figures=(samples, sheets, gradients, schedules),
     network=network,
-    steps=140,
+    steps=120,
     network_evaluations=1,
     curves=(few_steps,),
 )

@@ -72,7 +72,9 @@ def own_entry(entries: Sequence[Mapping[str, Any]], slug: str) -> Mapping[str, A
     """What was measured on a CPU and on the demo's own data, whose picture bears the method's name alone; else the
     first.  entries: at least one.
     """
-    return next((one for one in entries if any(f["file"] == f"{slug}.webp" for f in one.get("figures", []))), entries[0])
+    return next(
+        (one for one in entries if any(f["file"] == f"{slug}.webp" for f in one.get("figures", []))), entries[0]
+    )
 
 
 def dump(value: Any) -> str:

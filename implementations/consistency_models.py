@@ -125,7 +125,7 @@ def distillation_loss(
 
     x_0: (B, ...); t, r: a number or (B,), r above 0.  teacher: a denoiser.  Gradients reach `model` only.
     metric: the squared ("l2") or absolute ("l1") difference, averaged over entries and rows.  weight: lambda, a number
-    or (B,).  With the paper's 1 low levels hardly count, and drift until they are learned again.
+    or (B,).  With the paper's 1, low levels hardly count and drift while the high ones are learned.
     """
     x_t, _ = pair(x_0, t, r, noise=noise)
     with torch.no_grad():

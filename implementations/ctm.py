@@ -3,10 +3,10 @@
 Kim, Lai, Liao, Murata, Takida, Uesaka, He, Mitsufuji & Ermon, ICLR 2024. arXiv:2310.02279 (v3; by section, its
 equations are not numbered here).
 One network jumps from any point of a path of the probability-flow ODE to any later one, G(x, t, s) from noise level t
-down to s, of which a consistency model is the case s = eps and a denoiser the limit s -> t.  It is trained to agree
-with itself: a long jump with a shorter one that starts where a teacher's solver got to, both carried on to eps and
-compared there (soft consistency), and, since no jump sees s = t, with denoising score matching at s = t.  Samples are
-made by jumps with as much fresh noise in between as gamma says, from none, which keeps to one path, to all of it.
+down to s: a consistency model is its case s = eps, and g, of which G is made, a denoiser at s = t.  It is trained to
+agree with itself: a long jump with a shorter one that starts where a teacher's solver got to, both carried on to eps
+and compared there (soft consistency), and, since no jump sees s = t, with denoising score matching at s = t.  Samples
+are made by jumps with as much fresh noise in between as gamma says, from none, which keeps to one path, to all of it.
 
 x_t = x_0 + t z with z ~ N(0, I): time is the noise level, as in EDM, and falls along a path; s is below t or equal.  A
 model is called `model(x, t, s=s)` with t, s: (B,).  The paper's best figures need two further losses that are not here,

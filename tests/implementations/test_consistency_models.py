@@ -81,6 +81,12 @@ def test_at_the_lowest_level_f_is_the_identity_whatever_its_network(sigma_data, 
     assert not torch.allclose(f(x, torch.full((5,), 1.5 * eps + 0.1, dtype=F64)), x)
 
 
+def test_derivatives_reach_the_points_and_the_levels():
+    f = cm.WithTarget(cm.ConsistencyModel(Lively(), 0.6, 0.05))
+    x, t = draw(3, 2).requires_grad_(), torch.tensor([0.1, 0.7, 5.0], dtype=F64, requires_grad=True)
+    assert torch.autograd.gradcheck(f, (x, t))
+
+
 def test_scalings_are_those_of_appendix_c():
     sigma = torch.tensor([0.05, 0.4, 30.0], dtype=F64)
     found = cm.ConsistencyModel(Lively(), 0.7, 0.05).scalings(sigma)
@@ -160,6 +166,14 @@ def test_neighbours_take_the_dtype_of_the_data_and_two_levels_leave_no_choice():
     t, r = cm.neighbours(cm.levels(2, eps=0.5, T=2.0), torch.empty(3, 2), noise=Noise(0))
     assert t.dtype == r.dtype == torch.float32
     assert t.tolist() == [2.0] * 3 and r.tolist() == [0.5] * 3
+
+
+def test_neighbours_are_drawn_from_the_noise_that_is_given():
+    table, x_0 = cm.levels(400), draw(8, 2)
+    whole = cm.neighbours(table, x_0, noise=Noise(range(8)))
+    halves = [cm.neighbours(table, x_0[i : i + 4], noise=Noise(range(i, i + 4))) for i in (0, 4)]
+    for found, parts in zip(whole, zip(*halves, strict=True), strict=True):
+        assert torch.equal(found, torch.cat(parts))
 
 
 @pytest.mark.parametrize("table", [[1.0], [], [2.0, 1.0], [1.0, 1.0], [[1.0, 2.0], [1.0, 2.0]]])
@@ -433,7 +447,10 @@ def test_target_is_the_running_average_of_the_weights():
     for name, p in both.online.named_parameters():
         torch.testing.assert_close(p.detach(), before[f"online.{name}"] + 1.0)
         torch.testing.assert_close(both.target.get_parameter(name), before[f"target.{name}"] + 0.1)
-    assert torch.equal(both.target.get_buffer("norm.running_mean"), both.online.get_buffer("norm.running_mean"))
+    for name, seen in both.online.named_buffers():
+        assert torch.equal(both.target.get_buffer(name), seen)
+    assert int(both.target.get_buffer("norm.num_batches_tracked")) == 1
+    assert [p.requires_grad for p in both.target.parameters()] == [False] * 4  # no history of updates is kept
     assert not torch.equal(both.target.get_buffer("norm.running_mean"), before["target.norm.running_mean"])
     both.update(0.5)
     torch.testing.assert_close(both.target.get_parameter("linear.bias"), before["target.linear.bias"] + 0.55)
@@ -456,9 +473,18 @@ def test_what_is_called_is_the_trained_model_and_all_of_it_is_in_the_state():
     both.update(0.7)
     x, t = draw(5, 2), torch.ones(5, dtype=F64)
     assert torch.equal(both(x, t), both.online(x, t)) and not torch.equal(both(x, t), both.target(x, t))
+    assert torch.equal(both.eval()(x, t), both.online(x, t))
     other.load_state_dict(both.state_dict())
     assert torch.equal(other.target(x, t), both.target(x, t)) and torch.equal(other(x, t), both(x, t))
     assert int(other.k) == 1
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_that_is_given_is_trained_itself_and_the_target_is_a_copy_in_its_mode(training):
+    model = Normed().train(training)
+    both = cm.WithTarget(model)
+    assert both.online is model and all(p.requires_grad for p in model.parameters())
+    assert [m.training for m in both.target.modules()] == [training] * 3
 
 
 @pytest.mark.parametrize("mu", [-0.1, 1.1, math.nan])
@@ -575,6 +601,16 @@ def test_sampling_is_seeded_by_row_and_leaves_its_arguments():
     assert whole.dtype == torch.float32 and whole.shape == z.shape and not whole.requires_grad
 
 
+def test_what_a_model_returns_stays_as_it_was():
+    answer, sigmas, y = draw(3, 2), torch.tensor([5.0, 2.0, 0.5], dtype=F64), draw(3, 2, seed=1)
+    kept = answer.clone()
+    cm.sample(lambda x, t: answer, y, sigmas, noise=Noise(0))
+    cm.from_strokes(lambda x, t: answer, y, sigmas, noise=Noise(0))
+    for known in (torch.zeros(3, 2, dtype=torch.bool), y > 0):
+        cm.edit(lambda x, t: answer, y, known, sigmas, noise=Noise(0))
+    assert torch.equal(answer, kept)
+
+
 SAMPLERS = [
     lambda sigmas, **eps: cm.sample(Scaled(0.5), draw(2, 2), sigmas, **eps),
     lambda sigmas, **eps: cm.edit(Scaled(0.5), draw(2, 2), draw(2, 2) > 0, sigmas, **eps),
@@ -644,7 +680,7 @@ def test_what_is_unknown_of_the_image_does_not_matter_and_what_is_known_stays():
     known[..., :2, :] = True
     out = cm.edit(f, y, known, sigmas, noise=Noise(1))
     other = cm.edit(f, torch.where(known, y, 7.0), known, sigmas, noise=Noise(1))
-    assert torch.equal(out, other)
+    assert torch.equal(out, other) and not out.requires_grad
     assert torch.equal(out[..., :2, :], y[..., :2, :]) and not torch.allclose(out[..., 2:, :], y[..., 2:, :])
     assert torch.equal(cm.edit(f, y, torch.ones_like(known), sigmas), y)
 
@@ -686,6 +722,13 @@ def test_strokes_start_from_the_image_with_noise():
     assert not cm.from_strokes(f, y, torch.tensor([1.0]), noise=Noise(0)).requires_grad and torch.equal(y, kept)
 
 
+def there_and_back(transform, x):
+    """The gradient of a sum of weighed entries, which is the weights."""
+    x, weights = x.clone().requires_grad_(), draw(*x.shape, seed=7)
+    (found,) = torch.autograd.grad((weights * transform.inverse(transform.forward(x))).sum(), x)
+    torch.testing.assert_close(found, weights, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("weights", [(0.2989, 0.587, 0.114), (0.2, 0.3, 0.5)])
 def test_first_coefficient_of_colours_is_the_grey_image(weights):
     transform = cm.colours() if weights[0] == 0.2989 else cm.colours(weights)
@@ -696,6 +739,7 @@ def test_first_coefficient_of_colours_is_the_grey_image(weights):
     torch.testing.assert_close(a.square().sum(1), x.square().sum(1), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(transform.inverse(a), x, rtol=1e-12, atol=1e-12)
     assert a.shape == x.shape and transform.forward(x.float()).dtype == torch.float32
+    there_and_back(transform, x)
 
 
 @pytest.mark.parametrize("p", [2, 3])
@@ -709,6 +753,7 @@ def test_first_coefficient_of_patches_is_their_mean(p):
     torch.testing.assert_close(nn.functional.avg_pool2d(a.square(), p), energy, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(transform.inverse(a), x, rtol=1e-12, atol=1e-12)
     assert a.shape == x.shape and transform.inverse(a.float()).dtype == torch.float32
+    there_and_back(transform, x)
 
 
 def test_colours_and_resolution_are_filled_in_around_what_is_known():

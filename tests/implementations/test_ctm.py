@@ -128,6 +128,8 @@ def test_a_jump_is_an_euler_step_with_edms_scalings_around_a_network_told_both_l
     torch.testing.assert_close(out, x + (S - T) * (x - expected) / T, rtol=1e-12, atol=1e-12)  # Euler, g for D
     model.denoise(x, t)
     torch.testing.assert_close(seen[-1][3], seen[-1][1], rtol=0, atol=0)
+    model(x.float(), t, s)
+    assert {told.dtype for told in seen[-1] if told is not None} == {torch.float32}
 
 
 def test_sigma_data_is_by_default_edms():
@@ -145,6 +147,12 @@ def test_the_level_that_a_jump_ends_at_reaches_the_network():
     model, x, t = ctm.Jumps(Lively()), draw(4, 2), torch.full((4,), 3.0, dtype=F64)
     a, b = (model.g(x, t, torch.full_like(t, s)) for s in (0.1, 1.0))
     assert (a - b).abs().max() > 1e-2
+
+
+def test_derivatives_reach_the_points_and_both_levels():
+    x, t, s = draw(3, 2), torch.tensor([0.3, 2.0, 40.0], dtype=F64), torch.tensor([0.2, 0.1, 7.0], dtype=F64)
+    inputs = tuple(given.requires_grad_() for given in (x, t, s))
+    assert torch.autograd.gradcheck(ctm.Jumps(Lively()), inputs)
 
 
 def test_jumps_of_a_gaussian_compose_and_are_those_of_the_ode():
@@ -343,6 +351,15 @@ def test_loss_compares_both_ways_at_eps_by_the_squared_difference(solver):
         assert float(by_default.detach()) == float(value.detach())
 
 
+def test_entries_of_images_are_those_of_rows():
+    model, target, x_0, z = ctm.Jumps(Lively(0)), ctm.Jumps(Lively(1)), draw(4, 6), draw(4, 6, seed=1)
+    rows, images = (
+        ctm.consistency_loss(model, target, D, x_0.view(4, *shape), TABLE, T, U, S, noise=Script([z.view(4, *shape)]))
+        for shape in ((6,), (1, 2, 3))
+    )
+    assert float(images.detach()) == pytest.approx(float(rows.detach()), rel=1e-12)
+
+
 @pytest.mark.parametrize("own", [False, True])
 def test_gradients_reach_the_first_jump_alone_through_the_last_one(own):
     """own: the target is the model itself, whose weights still learn nothing from the last jump."""
@@ -434,12 +451,14 @@ def test_soft_consistency_does_not_see_the_denoiser_and_denoising_sees_nothing_e
 
 def test_levels_of_denoising_are_of_two_kinds_and_errors_are_weighted_as_edms():
     x_0, eps, normal = draw(4, 2, 3), draw(4, 2, 3, seed=1), torch.tensor([-2.0, -0.5, 0.3, 1.0], dtype=F64)
-    where, chosen = torch.tensor([0.0, 0.2, 0.999, 0.6], dtype=F64), torch.tensor([0.0, 0.24, 0.25, 0.9], dtype=F64)
+    where, chosen = torch.tensor([0.0, 0.9, 0.1, 0.6], dtype=F64), torch.tensor([0.0, 0.24, 0.25, 0.9], dtype=F64)
     model = ctm.Jumps(Lively(), 0.7)
     options = {"uniform": 0.25, "P_mean": -0.4, "P_std": 1.1, "sigma_min": 0.1, "sigma_max": 20.0, "rho": 3.0}
-    value = ctm.denoising_loss(model, x_0, **options, reach=0.6, noise=Script([normal, eps], [where, chosen]))
+    script = Script([normal, eps], [where, chosen])
+    value = ctm.denoising_loss(model, x_0, **options, reach=0.6, noise=script)
+    assert not script.normal and not script.uniforms  # where and whether are drawn apart
     high, low = 20 ** (1 / 3), 0.1 ** (1 / 3)
-    t = [high**3, (high + 0.6 * 0.2 * (low - high)) ** 3, math.exp(-0.4 + 1.1 * 0.3), math.exp(-0.4 + 1.1 * 1.0)]
+    t = [high**3, (high + 0.6 * 0.9 * (low - high)) ** 3, math.exp(-0.4 + 1.1 * 0.3), math.exp(-0.4 + 1.1 * 1.0)]
     total = 0.0
     for row in range(4):
         sigma = torch.tensor([t[row]], dtype=F64)
@@ -447,6 +466,11 @@ def test_levels_of_denoising_are_of_two_kinds_and_errors_are_weighted_as_edms():
         error = (model.g(x_t, sigma, sigma) - x_0[row : row + 1]).square().mean()
         total += (t[row] ** 2 + 0.49) / (0.7 * t[row]) ** 2 * float(error.detach()) / 4
     assert float(value.detach()) == pytest.approx(total, rel=1e-11)
+
+
+def test_derivatives_of_denoising_reach_the_data():
+    model, x_0 = ctm.Jumps(Lively()), draw(4, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x_0: ctm.denoising_loss(model, x_0, noise=Noise(0)), x_0)
 
 
 def test_paper_values_are_the_defaults():
@@ -490,6 +514,14 @@ def test_balance_is_the_ratio_of_the_gradients_lengths_in_the_last_layer_and_has
     (first + found * second).backward()  # both graphs are still there
     torch.testing.assert_close(last.grad, torch.tensor([[18.0, 24.0]], dtype=F64) + found * last.detach())
     assert last.grad is not None and other.grad is not None
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2, 1, 2)])
+def test_all_entries_of_the_last_layer_count_alike_in_the_balance(shape):
+    last, rates = draw(*shape).requires_grad_(), [draw(*shape, seed=seed) for seed in (1, 2)]
+    first, second = (math.sqrt(sum(entry**2 for entry in rate.flatten().tolist())) for rate in rates)
+    found = ctm.balance(*((rate * last).sum() for rate in rates), last)
+    assert float(found) == pytest.approx(first / (second + 1e-4), rel=1e-12)
 
 
 @pytest.mark.parametrize(("most", "expected"), [({}, 1e4), ({"most": 7.0}, 7.0)])
@@ -637,6 +669,13 @@ def test_a_batch_of_8_equals_two_of_4_and_arguments_stay():
     assert torch.equal(z, kept) and torch.equal(SIGMAS, sigmas)
     assert whole.shape == z.shape and not whole.requires_grad
     assert not next(ctm.trajectory(model, z, SIGMAS)).requires_grad
+
+
+def test_states_stay_as_they_were_though_a_model_returns_what_it_was_given():
+    x = draw(3, 2)
+    kept, states = x.clone(), ctm.trajectory(lambda x, t, s: x, x, SIGMAS, gamma=0.5, noise=Noise(0))
+    yielded = [(state, state.clone()) for state in states]
+    assert torch.equal(x, kept) and all(torch.equal(state, then) for state, then in yielded)
 
 
 @pytest.mark.parametrize("gamma", [-0.1, 1.1, math.nan])

@@ -154,7 +154,7 @@ def test_the_range_is_the_one_given_and_its_ends_belong_to_it(scale):
                 ask(scaled_network, z, 2, y, outside, scales=inside)
 
 
-@pytest.mark.parametrize("y", [[1], [0, 1, 1], [[0, 1]]])
+@pytest.mark.parametrize("y", [[1], [0, 1, 1], [[0, 1]], [[0], [1]]])
 def test_labels_that_are_not_one_per_row_are_refused(y):
     with pytest.raises(ValueError, match=r"y must hold one label per row, \(2,\), not"):
         gd.sample(scaled_network, torch.zeros(2, 2), 2, torch.tensor(y), 2.0)
@@ -501,6 +501,14 @@ def test_noise_is_added_until_the_marginal_is_that_of_the_level(low, high):
     found = moments(lambda eps, noise: gd.renoise(0.7 * a + s * eps, *levels(low, high), noise=noise), (2,))
     torch.testing.assert_close(found.mean, (0.7 * b).expand(2))
     torch.testing.assert_close(found.cov, r**2 * torch.eye(2, dtype=F64))
+
+
+def test_little_noise_is_added_right_in_single_precision():
+    """Between neighbouring levels: a difference of two variances near 1 loses what is missing, 1e-4 of one."""
+    low, high = levels(10.0, 10.0001)
+    found = gd.renoise(torch.zeros(2, 1), low, high, noise=Given(torch.ones_like))
+    missing = math.sqrt(-math.expm1(-0.0001) / (1 + math.exp(-10.0001)))
+    torch.testing.assert_close(found, torch.full((2, 1), missing), rtol=1e-6, atol=0)
 
 
 def levels(*gammas):

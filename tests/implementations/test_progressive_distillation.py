@@ -325,6 +325,13 @@ def test_student_and_teacher_are_told_the_same_levels():
     assert torch.equal(table[i], student.levels[0]) and torch.equal(table[i - 1], teacher.levels[1])
 
 
+def test_levels_stay_in_float64_for_data_in_float32():
+    """Here float32 cannot tell the teacher's two levels apart, 5 and 5 + 5e-8, and a table in it would not fall."""
+    x = draw(3, 2).float()
+    value = pd.distillation_loss(lively, lively, x, 1, schedule=lambda t: 5 + 1e-7 * t, noise=Noise(0))
+    assert value.dtype == torch.float32 and value.isfinite()
+
+
 def test_every_level_of_the_student_is_met_as_often():
     seen = Recorder()
     pd.distillation_loss(seen, lively, torch.zeros(4000, 1, dtype=F64), 4, noise=Noise(3))
@@ -588,7 +595,7 @@ def test_a_teacher_that_still_learns_is_not_stopped_by_a_round():
     round_ = pd.Round(net, 2)
     assert net.training and all(p.requires_grad for p in net.parameters())
     assert not any(p.requires_grad for p in round_.teacher.parameters())
-    assert not round_.teacher.training and not round_.eval().student.training
+    assert round_.student.training and not round_.teacher.training and not round_.eval().student.training
     assert round_.train() is round_ and round_.train(False) is round_ and not round_.student.training
 
 

@@ -19,8 +19,9 @@ TEXTS = {
         "What distillation and consistency models buy: the same noise goes through each method and through the "
         "solver it learned from, and what comes out is held against the end of the exact path. A lower line is "
         "nearer; a flat one has nothing to gain from more steps.",
-        "Each method is measured on the law that its demo trains on, and trained for seconds: compare a line with the "
-        "dashed ones of its colour first.",
+        "Each method is measured on the law that its demo trains on, and trained for seconds: compare a full line with "
+        "the dashed ones of its colour first. Those that draw new noise between evaluations leave the path by that: "
+        "their samples may be good, and far from where it ends.",
     )
 }
 """Title, first paragraph and what to mind, of the page of a curve; one that has none is called by its name."""

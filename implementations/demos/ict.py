@@ -251,7 +251,7 @@ class ImageNetwork(UNet):
 @once
 def network(run: Run) -> Trained[Counted]:
     """A consistency model of the run's images, with dropout."""
-    images, K = dataset(run), max(8, 5 * run.steps // 4)
+    images, K = dataset(run), max(8, 3 * run.steps // 2)
 
     def of_batch(model: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         return improved(model, batch[0], K, noise)
@@ -376,7 +376,7 @@ DEMO = Demo(
     claims=(limit, levels, over_distillation, over_training, one_mask),
     figures=(samples, sheets, gradients, schedules),
     network=network,
-    steps=120,
+    steps=96,
     network_evaluations=1,
     curves=(few_steps,),
 )

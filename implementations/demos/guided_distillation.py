@@ -45,7 +45,7 @@ from implementations.verification.oracles import GaussianMixture
 F64 = torch.float64
 SCALES = (1.0, 3.0, 5.0)
 """That are judged, of the range 1 to 5 that students learn."""
-FULL = 32
+FULL, FULL_OF_IMAGES = 32, 16
 """Steps of the teacher, and of the student of stage one."""
 
 
@@ -481,14 +481,14 @@ def images(run: Run) -> Claim:
         sd = dataset(run).x.std().item()
 
         def at(scale: float) -> float:
-            full = images_by(run, "teacher", FULL, scale)
+            full = images_by(run, "teacher", FULL_OF_IMAGES, scale)
             return (images_by(run, who, 1, scale) - full).square().mean().sqrt().item() / sd
 
         return max(at(scale) for scale in SCALES)
 
     return Claim(
         statement=f"images in one evaluation: root mean square of what pixels differ by from those of the guided "
-        f"teacher in {FULL} steps from the same noise, in sd of the data, worst over scales",
+        f"teacher in {FULL_OF_IMAGES} steps from the same noise, in sd of the data, worst over scales",
         value=error("student"),
         bound=0.53,
         relation="<=",
@@ -509,7 +509,7 @@ def sheets(run: Run) -> Figure:
     pairs = [
         {f"guided teacher, {2 * N} evaluations": sheet("teacher", N), f"{which}, {few}": sheet(who, few)}
         for N, which, who, few in (
-            (FULL, "student of stage one", "stage one", FULL),
+            (FULL_OF_IMAGES, "student of stage one", "stage one", FULL_OF_IMAGES),
             (2, "student of stage two", "student", 4),
             (1, "student of stage two", "student", 1),
         )

@@ -384,6 +384,20 @@ def test_gradients_reach_the_model_alone(distil):
     assert torch.equal(shared, copied)
 
 
+def test_only_the_model_is_asked_with_a_graph_behind_it():
+    graphs = {}
+
+    def named(name):
+        def asked(x, t):
+            graphs.setdefault(name, set()).add(torch.is_grad_enabled())
+            return 0.5 * x
+
+        return asked
+
+    cm.distillation_loss(named("model"), named("target"), named("teacher"), draw(3, 2), T, R, noise=Noise(0))
+    assert graphs == {"model": {True}, "target": {False}, "teacher": {False}}
+
+
 @pytest.mark.parametrize("solver", ["heun", "euler"])
 def test_each_network_is_asked_once_at_its_own_level_and_there_is_one_draw(solver):
     model, target, teacher = Scaled(0.5), Scaled(0.6), Scaled(0.7)

@@ -520,7 +520,8 @@ def test_balance_is_the_ratio_of_the_gradients_lengths_in_the_last_layer_and_has
 def test_all_entries_of_the_last_layer_count_alike_in_the_balance(shape):
     last, rates = draw(*shape).requires_grad_(), [draw(*shape, seed=seed) for seed in (1, 2)]
     first, second = (math.sqrt(sum(entry**2 for entry in rate.flatten().tolist())) for rate in rates)
-    found = ctm.balance(*((rate * last).sum() for rate in rates), last)
+    one, two = ((rate * last).sum() for rate in rates)
+    found = ctm.balance(one, two, last)
     assert float(found) == pytest.approx(first / (second + 1e-4), rel=1e-12)
 
 

@@ -28,7 +28,7 @@ def slope(counts, errors):
 def test_a_step_keeps_the_noise_and_needs_no_signal_at_its_start(alpha):
     """z is alpha x + sigma eps; the step gives the same x and eps at another level, also where alpha = 0."""
     x, eps = (Noise(k)(torch.empty(5, 2, 3, dtype=F64)) for k in (0, 1))
-    level = tuple(torch.tensor(v, dtype=F64) for v in (alpha, math.sqrt(1 - alpha**2)))
+    level = torch.tensor(alpha, dtype=F64), torch.tensor(math.sqrt(1 - alpha**2), dtype=F64)
     angles = torch.tensor([0.2, 0.9, 0.0, 1.1, 1.5], dtype=F64)[:, None, None]
     after = angles.cos(), 3 * angles.sin()
     z = level[0] * x + level[1] * eps

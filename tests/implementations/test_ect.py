@@ -7,6 +7,7 @@ import math
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
+from typing import Any, cast
 
 import pytest
 import torch
@@ -420,7 +421,7 @@ def test_conditions_reach_the_network():
 
 def test_a_network_without_its_denoiser_is_refused():
     with pytest.raises(ValueError, match="base must be a denoiser of edm, scalings included, not a Small"):
-        ect.Tuning(network())
+        ect.Tuning(cast(Any, network()))
 
 
 def test_scalings_that_are_no_identity_at_0_are_refused():

@@ -53,7 +53,7 @@ def test_the_kernel_learns_all_rates_but_the_first():
     assert kernel(x, t).tolist() == [[0.0] * 4] * 3
 
     class Told(MLP):
-        def forward(self, x, t, y=None):
+        def forward(self, x, t, y=None, s=None):
             return t[:, None] * torch.tensor([1.0, 2.0, 3.0, 4.0])
 
     kernel.network = Told(2, 4)

@@ -77,7 +77,7 @@ def moved(**changes):
         moved(across="steps"),
         moved(name="other"),
         moved(lines={}),
-        moved(lines=curve(1.0, 5.0)[0].lines | {"teacher": ([1], [2.0])}),
+        moved(lines={**curve(1.0, 5.0)[0].lines, "teacher": ([1], [2.0])}),
     ],
 )
 def test_curves_that_follow_the_seed_in_more_than_their_height_are_refused(other):

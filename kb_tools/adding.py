@@ -73,6 +73,8 @@ def refreshed(record: Mapping[str, Value], work: Upstream) -> Data:
             changes[field] = value
     if work.withdrawn and not record.get("withdrawn"):
         changes["withdrawn"] = True
+    if changes:
+        changes["changed"] = date.today().isoformat()
     return changes | _confirmed(record, stub) if own else changes
 
 
@@ -94,9 +96,9 @@ def strings(record: Mapping[str, Value], field: str) -> list[str]:
 
 
 def new_record(collection: Collection, data: Data) -> Change:
-    """The file of a new record, validated.  Raises InvalidRecordError."""
+    """The file of a new record, validated, which came today if it does not say when.  Raises InvalidRecordError."""
     path = collection.path_of(str(data["id"]), str(data["kind"]))
-    document = read_text(path, dump(data))
+    document = read_text(path, dump({"added": date.today().isoformat(), **data}))
     validate_record(document)
     document.require()
     return Change(path, None, document.text)

@@ -1,7 +1,8 @@
 """BibTeX in both directions, parsed and laid out by bibtexparser.
 
 An exported entry is what a paper cites plus, in fields that styles pass over, what the entry needs to come back as the
-record it was: the id (`ids`, biblatex's aliases of a key), kind, topics, links, aliases, summary and abstract.
+record it was: the id (`ids`, biblatex's aliases of a key), kind, venue as the record has it, year of the first version
+(`origdate`; `year` is that of the publication), topics, links, aliases, summary and abstract.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kb_tools.errors import InvalidRecordError
 from kb_tools.exchange.latex import escaped, plain
 from kb_tools.exchange.names import is_literal, people, split_bibtex
+from kb_tools.exchange.venue import venue_of
 from kb_tools.exchange.work import Data, Work, address
 from kb_tools.records.fields import KINDS
 from kb_tools.records.naming import family_word, title_words
@@ -38,7 +40,17 @@ CARRIED = (
     "summary",
     "abstract",
 )
-_VENUES = ("journal", "journaltitle", "booktitle", "publisher", "school", "institution", "howpublished", "note")
+_VENUES = (
+    "venue",
+    "journal",
+    "journaltitle",
+    "booktitle",
+    "publisher",
+    "school",
+    "institution",
+    "howpublished",
+    "note",
+)
 _KIND_OF_TYPE = {"book": "textbook", "software": "code", "online": "webpage", "video": "video"}
 _INDENT = "  "
 
@@ -68,25 +80,42 @@ def _candidates(record: Data) -> Iterable[str]:
 
 
 def entry(record: Data, key: str) -> str:
-    """The entry that a paper cites, ending without a newline.  A venue is a note: its kind is not in the record."""
-    return _written([(key, _cited(record))]).rstrip("\n")
+    """The entry that a paper cites, ending without a newline."""
+    return _written([(key, _type(record), _cited(record))]).rstrip("\n")
 
 
 def dumps(records: Mapping[str, Data], citation_keys: Mapping[str, str]) -> str:
     """Text of a BibTeX file from which `loads` gets back the carried fields of every record."""
-    return _written([(citation_keys[ident], _cited(record) | _own(record)) for ident, record in records.items()])
+    entries = [
+        (citation_keys[ident], _type(record), _cited(record) | _own(record)) for ident, record in records.items()
+    ]
+    return _written(entries)
+
+
+def _type(record: Data) -> str:
+    """What kind of entry it is, in the types that every style knows."""
+    if record["kind"] == "textbook":
+        return "book"
+    return {"conference": "inproceedings", "workshop": "inproceedings", "journal": "article"}.get(
+        venue_of(record).kind, "misc"
+    )
 
 
 def _cited(record: Data) -> dict[str, str]:
+    venue, kind = venue_of(record), _type(record)
+    place = {"inproceedings": "booktitle", "article": "journal", "book": "publisher"}.get(kind, "note")
     return {
         "title": "{" + escaped(record["title"]) + "}",
         "author": " and ".join(_author(name) for name in record.get("authors") or []),
-        "year": str(record.get("year") or ""),
+        place: escaped(venue.name),
+        "volume": venue.volume,
+        "number": venue.number,
+        "pages": venue.pages.replace("-", "--"),
+        "year": str(venue.year or record.get("year") or ""),
         "eprint": record.get("arxiv") or "",
         "archiveprefix": "arXiv" if record.get("arxiv") else "",
         "doi": _verbatim(record.get("doi") or ""),
         "url": _verbatim(address(record) or ""),
-        "note": escaped(record.get("venue") or ""),
     }
 
 
@@ -94,6 +123,8 @@ def _own(record: Data) -> dict[str, str]:
     return {
         "ids": record["id"],
         "entrysubtype": record["kind"],
+        "venue": escaped(record.get("venue") or ""),
+        "origdate": str(record.get("year") or ""),
         "eprintversion": str(record.get("arxiv_version") or ""),
         "links": " ".join(f"{name} {_verbatim(url)}" for name, url in (record.get("links") or {}).items()),
         "aliases": "; ".join(escaped(alias).replace(";", "{;}") for alias in record.get("aliases") or []),
@@ -112,7 +143,7 @@ def _verbatim(value: str) -> str:
     return value.replace("{", "%7B").replace("}", "%7D")
 
 
-def _written(entries: list[tuple[str, dict[str, str]]]) -> str:
+def _written(entries: list[tuple[str, str, dict[str, str]]]) -> str:
     from bibtexparser.entrypoint import write_string
     from bibtexparser.library import Library
     from bibtexparser.model import Block, Entry, Field
@@ -121,8 +152,8 @@ def _written(entries: list[tuple[str, dict[str, str]]]) -> str:
     layout = BibtexFormat()
     layout.indent, layout.block_separator, layout.trailing_comma = _INDENT, "\n", False
     blocks: list[Block] = [
-        Entry("misc", key, [Field(name, "{" + value + "}") for name, value in fields.items() if value])
-        for key, fields in entries
+        Entry(kind, key, [Field(name, "{" + value + "}") for name, value in fields.items() if value])
+        for key, kind, fields in entries
     ]
     return write_string(Library(blocks), unparse_stack=[], bibtex_format=layout)
 
@@ -177,9 +208,11 @@ def _work(line: int, kind: str, fields: Mapping[str, str]) -> Work:
     authors, others = _people(fields.get("author") or fields.get("editor") or "")
     if others:
         remarks.append("not all authors are named")
-    year = re.search(r"\b(1[6-9]|20)\d\d\b", fields.get("year") or fields.get("date") or "")
-    if year is None and (fields.get("year") or fields.get("date")):
-        remarks.append(f"no year in {fields.get('year') or fields.get('date')!r}")
+    own = fields.get("entrysubtype") in KINDS  # an export of ours: `year` is that of the publication there
+    said = (fields.get("origdate") if own else None) or fields.get("year") or fields.get("date") or ""
+    year = re.search(r"\b(1[6-9]|20)\d\d\b", said)
+    if year is None and said:
+        remarks.append(f"no year in {said!r}")
     found_arxiv, version = _arxiv(fields)
     url = fields.get("url", "").removeprefix(r"\url{").rstrip("}")
     subtype = fields.get("entrysubtype", "")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from kb_tools.exchange.names import split
+from kb_tools.exchange.venue import venue_of
 from kb_tools.exchange.work import Data, address
 
 # https://docs.citationstyles.org/en/stable/specification.html#appendix-iii-types
@@ -17,6 +18,7 @@ _TYPES = {
     "code": "software",
     "webpage": "webpage",
 }
+_PUBLISHED = {"conference": "paper-conference", "workshop": "paper-conference", "journal": "article-journal"}
 
 
 def dumps(records: Mapping[str, Data], citation_keys: Mapping[str, str]) -> str:
@@ -26,16 +28,20 @@ def dumps(records: Mapping[str, Data], citation_keys: Mapping[str, str]) -> str:
 
 
 def item(record: Data, key: str) -> dict:
-    """One item.  A paper is an `article`, which says nothing about where it appeared."""
-    arxiv = record.get("arxiv")
+    """One item.  A paper that appeared nowhere else is an `article`, as preprints are."""
+    arxiv, venue = record.get("arxiv"), venue_of(record)
     fields = {
         "id": key,
         "citation-key": key,
-        "type": _TYPES.get(record["kind"], "article"),
+        "type": _TYPES.get(record["kind"]) or _PUBLISHED.get(venue.kind, "article"),
         "title": record["title"],
         "author": [_name(name) for name in record.get("authors") or []],
-        "issued": {"date-parts": [[record["year"]]]} if record.get("year") else None,
-        "container-title": record.get("venue"),
+        "issued": {"date-parts": [[venue.year or record["year"]]]} if venue.year or record.get("year") else None,
+        "original-date": {"date-parts": [[record["year"]]]} if venue.year not in (None, record.get("year")) else None,
+        "container-title": venue.name,
+        "volume": venue.volume,
+        "issue": venue.number,
+        "page": venue.pages,
         "archive": "arXiv" if arxiv else None,
         "archive_location": arxiv,
         "number": f"arXiv:{arxiv}" if arxiv else None,

@@ -46,6 +46,8 @@ RECORD_FIELDS: dict[str, type] = {
     "notes": list,
     "unverified": list,
     "withdrawn": bool,
+    "added": str,
+    "changed": str,
 }
 TOPIC_FIELDS = ("title", "summary", "sources", "filled_by", "missing", "corrections")
 

@@ -137,6 +137,8 @@ class Record(Strict):
     notes: list[Text] = Field(default_factory=list, description="Cautions that are nobody's error")
     unverified: list[Line] = Field(default_factory=list, description="Fields no second source has confirmed")
     withdrawn: bool = False
+    added: Date | None = Field(default=None, description="Day on which the record came to the collection")
+    changed: Date | None = Field(default=None, description="Day on which it last said something new, marks aside")
 
 
 class Outside(Strict):

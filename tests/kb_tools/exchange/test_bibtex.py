@@ -36,7 +36,10 @@ def test_every_record_of_the_collection_comes_back_exactly():
     works = loads(text, "all.bib")
     assert [work.fields for work in works] == [carried(record) for record in ours.values()]
     assert not any(work.remarks for work in works)
-    assert {text.split("\n")[work.line - 1].split("{")[0] for work in works} == {"@misc"}
+    types = {work.fields["id"]: text.split("\n")[work.line - 1].split("{")[0] for work in works}
+    assert {types[i] for i in ("ddim", "ddpm", "edm", "unet")} == {"@inproceedings"}
+    assert types["score-matching"] == types["dsm"] == "@article"
+    assert set(types.values()) == {"@inproceedings", "@article", "@book", "@misc"}
 
 
 @given(st.lists(st.tuples(LINES, NAMES, LINES, st.lists(LINES, min_size=1, max_size=3)), min_size=1, max_size=3))
@@ -80,7 +83,7 @@ def test_an_entry_is_what_a_paper_cites():
         "eprint": "2006.11230",
         "archiveprefix": "arXiv",
         "url": "https://arxiv.org/abs/2006.11230",
-        "note": "ICML 2020",
+        "booktitle": "International Conference on Machine Learning",
     }
 
 

@@ -49,8 +49,11 @@ def test_csl_json_as_citeproc_reads_it():
         {"family": "Galois", "given": "Évariste"},
     ]
     assert first["issued"] == {"date-parts": [[2020]]}
-    assert (first["id"], first["type"], first["title"]) == ("oord2020a", "article", RECORDS["a"]["title"])
-    assert (first["URL"], first["container-title"]) == ("https://arxiv.org/abs/2006.11230", "ICML 2020")
+    assert (first["id"], first["type"], first["title"]) == ("oord2020a", "paper-conference", RECORDS["a"]["title"])
+    assert (first["URL"], first["container-title"]) == (
+        "https://arxiv.org/abs/2006.11230",
+        "International Conference on Machine Learning",
+    )
     assert (second["id"], second["type"], second["URL"]) == ("b1", "book", "https://x.org/a")
 
 
@@ -71,8 +74,11 @@ def test_a_citation_comes_out_of_citeproc(tmp_path: Path):
 def test_ris_as_another_reader_reads_it():
     first, second = rispy.loads(ris.dumps(RECORDS, KEYS))
     assert first["authors"] == ["van den Oord, Aaron", "OpenAI", "Galois, Évariste"]
-    assert (first["type_of_reference"], first["id"], first["year"]) == ("JOUR", "oord2020a", "2020")
-    assert (first["title"], first["secondary_title"]) == (RECORDS["a"]["title"], "ICML 2020")
+    assert (first["type_of_reference"], first["id"], first["year"]) == ("CPAPER", "oord2020a", "2020")
+    assert (first["title"], first["secondary_title"]) == (
+        RECORDS["a"]["title"],
+        "International Conference on Machine Learning",
+    )
     assert (first["urls"], first["keywords"]) == (["https://arxiv.org/abs/2006.11230"], ["one", "two"])
     assert first["abstract"] == "First line. Second line."
     assert (second["type_of_reference"], second["authors"]) == ("BOOK", ["B, A"])

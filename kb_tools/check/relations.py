@@ -81,7 +81,8 @@ def _filled(topics: Document, known: dict, former: dict[str, str]) -> Iterator[P
 
 
 def _repeated(document: Document) -> Iterator[Problem]:
-    for field in (*EDGES, "topics", "aliases", "former_ids", "authors"):
+    # Not authors: two people of one name may have written a paper together.
+    for field in (*EDGES, "topics", "aliases", "former_ids"):
         texts = document.strings(field)
         for index, text in enumerate(texts):
             if text in texts[:index]:

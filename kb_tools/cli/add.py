@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kb_tools.cli.import_ import works_in
+from kb_tools.cli.import_ import reading_of
 from kb_tools.cli.listing import check_topics
 from kb_tools.cli.output import (
     dry_run_option,
@@ -110,7 +110,7 @@ def add_command(
     index = collection.index()
     check_topics(topics, index)
     _check_slug(slug, wanted, index)
-    given: Data = {"topics": list(topics), "status": status}
+    given: Data = {"topics": list(topics), "status": status, "added": date.today().isoformat()}
     if wr:
         given |= {"worth_reading": wr, "worth_reading_by": "editors"}
     if status != "unread":
@@ -147,30 +147,24 @@ def _texts(references: tuple[str, ...]) -> Iterator[str]:
 
 def _in_files(files: tuple[str, ...]) -> tuple[list[str], list[_Outcome]]:
     """The arXiv ids and DOIs of the works in files, and those works that have neither."""
-    from kb_tools.services.references import FORMS, parse
+    from kb_tools.exchange.cleaning import clean
 
     named: list[str] = []
     nameless: list[_Outcome] = []
-    wrong: list[str] = []
     for file in files:
-        works = works_in(file)
-        if not works:
+        reading = reading_of(file)
+        if not reading.works:
             say(f"kb: {file} names no work that could be recognised; `kb add - < {file}` takes one reference per line")
-        for work in works:
+        for lost in reading.unread:
+            nameless.append(_Outcome(file, "missing", says=f"{file}:{lost.line}: {lost.says}"))
+        for work in map(clean, reading.works):
             reference = work.fields.get("arxiv") or work.fields.get("doi")
             if reference:
                 named.append(str(reference))
-                try:
-                    parse(named[-1])
-                except UsageError as error:
-                    wrong.append(f"{file}:{work.line}: {error.message}")
             else:
                 title = str(work.fields.get("title") or "a work without a title")
                 says = f"{file}:{work.line}: it has neither an arXiv id nor a DOI; `kb import` takes it as it stands"
                 nameless.append(_Outcome(title, "missing", says=f"{title} ({says})"))
-    if wrong:
-        hint = f"nothing was asked and nothing written; mend the file: write {FORMS}"
-        raise UsageError("\n    ".join(wrong), hint=hint)
     return named, nameless
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kb_tools.exchange.markdown import HEADINGS
-from kb_tools.exchange.work import Work
+from kb_tools.exchange.work import Reading, Work
 from kb_tools.records.reference import arxiv_id, doi
 
 _HEADING = re.compile(r"(#+)\s+(.*?)\s*#*$")
@@ -61,9 +61,9 @@ class _Item:
         self.said: list[str] = []
 
 
-def loads(text: str) -> list[Work]:
+def loads(text: str) -> Reading:
     """Every item of a list, in its order; `section` of each is the headings above it."""
-    return [_work(item) for item in _items(text)]
+    return Reading([_work(item) for item in _items(text)], [])
 
 
 def _items(text: str) -> Iterator[_Item]:

@@ -93,7 +93,9 @@ def test_csv_has_a_row_per_record_and_no_formulas():
 
 
 def test_json_comes_back_whole():
-    assert [work.fields for work in tables.load_json(tables.dump_json(RECORDS), "x.json")] == list(RECORDS.values())
+    assert [work.fields for work in tables.load_json(tables.dump_json(RECORDS), "x.json").works] == list(
+        RECORDS.values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,13 +105,28 @@ def test_json_comes_back_whole():
         ("[" * 100_000, "is not JSON"),
         ("{}", "no export"),
         ('{"schema_version": 9, "data": []}', "schema_version 9"),
-        ('{"schema_version": 1, "data": [1]}', "entry 1 of data is no record"),
-        ('{"schema_version": 1, "data": [{"id": "a", "kind": "paper", "title": 3}]}', "title: must be text"),
-        ('{"schema_version": 1, "data": [{"id": "a", "kind": "paper", "title": "x", "titel": 3}]}', "titel"),
-        ('{"schema_version": 1, "data": [{"id": "a", "kind": "paper", "title": "\\ud800"}]}', "surrogate"),
     ],
 )
 def test_json_that_is_no_export_is_refused(text, words):
     with pytest.raises(InvalidRecordError, match=r"x\.json") as caught:
         tables.load_json(text, "x.json")
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"schema_version": 1, "data": [1]}', "is no record"),
+        ('{"schema_version": 1, "data": [{"id": "a", "kind": "paper", "title": 3}]}', "title: must be text"),
+        ('{"schema_version": 1, "data": [{"id": "a", "kind": "paper", "title": "x", "titel": 3}]}', "titel"),
+        ('{"schema_version": 1, "data": [{"id": "a", "kind": "paper", "title": "\\ud800"}]}', "surrogate"),
+    ],
+)
+def test_an_entry_that_is_no_record_costs_itself(text, words):
+    both = text.replace('"data": [', '"data": [{"id": "ok", "kind": "paper", "title": "Fine"}, ')
+    found = tables.load_json(both, "x.json")
+    assert [work.fields["title"] for work in found.works] == ["Fine"]
+    (lost,) = found.unread
+    assert (lost.line, lost.refused) == (2, True)
+    assert lost.says.startswith("entry 2 of data ")
+    assert words in lost.says

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kb_tools.errors import UsageError
-from kb_tools.services.references import parse, parse_all, year_of
+from kb_tools.records.reference import year_of
+from kb_tools.services.references import parse, parse_all
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,11 @@ def _is_withdrawn(comment: str) -> bool:
     """Whether a comment says that its own paper was taken back from arXiv."""
     for sentence in re.split(r"[.;]\s+", comment):
         found = _WITHDRAWN.search(sentence)
-        if found and not _OF_ANOTHER.search(sentence[: found.start()]) and not _FROM_A_VENUE.match(sentence, found.end()):
+        if (
+            found
+            and not _OF_ANOTHER.search(sentence[: found.start()])
+            and not _FROM_A_VENUE.match(sentence, found.end())
+        ):
             return True
     return False
 

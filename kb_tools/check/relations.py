@@ -136,6 +136,8 @@ def _clashes(records: dict[str, Document]) -> Iterator[Problem]:
             value = document.string(field)
             if value is not None:
                 keys.append(((field, is_paper, value.lower()), field, (field,)))
+        if (cited := document.string("key")) is not None:
+            keys.append((("key", True, cited), "key", ("key",)))
         for key, field, path in keys:
             other, where = seen.setdefault(key, (ident, field))
             if other != ident:

@@ -17,7 +17,7 @@ from kb_tools.exchange.latex import NotLatexError, escaped, plain
 from kb_tools.exchange.names import is_literal, people
 from kb_tools.exchange.venue import venue_of
 from kb_tools.exchange.work import Data, Reading, Work, address
-from kb_tools.records.fields import KINDS
+from kb_tools.records.fields import KINDS, PUBLICATION_FIELDS
 from kb_tools.records.naming import family_word, title_words
 from kb_tools.records.reference import arxiv_id, doi
 
@@ -29,6 +29,8 @@ CARRIED = (
     "authors",
     "year",
     "venue",
+    "publication",
+    "key",
     "arxiv",
     "arxiv_version",
     "doi",
@@ -47,9 +49,20 @@ _VENUES = (
     "school",
     "institution",
     "howpublished",
-    "note",
 )
 _ADDRESSES = {"url": "home", "pdf": "pdf", "ee": "home", "link": "home", "howpublished": "home", "note": "home"}
+_PLACE_OF_TYPE = {
+    "inproceedings": "booktitle",
+    "conference": "booktitle",
+    "incollection": "booktitle",
+    "inbook": "booktitle",
+    "article": "journal",
+    "book": "publisher",
+    "phdthesis": "school",
+    "mastersthesis": "school",
+    "techreport": "institution",
+}
+_NO_TYPES = frozenset({"misc", "online", "software", "video", "unpublished", "electronic"})
 _EDITED = frozenset({"book", "mvbook", "collection", "mvcollection", "proceedings", "mvproceedings"})
 # Fields whose content is in the record, or says only where the entry stands in its file.
 _KEPT = frozenset(
@@ -95,11 +108,16 @@ _INDENT = "  "
 def keys(records: Mapping[str, Data]) -> dict[str, str]:
     """id -> citation key: first author's family name, year, first word of weight in the title (ho2020denoising).
 
-    Where two would be the same, the younger record's takes further words of its title.  Keys are given over a whole
-    collection, so that they do not depend on what is exported.
+    A record's own key stays.  Where two others would be the same, the younger record's takes further words of
+    its title.  Keys are given over a whole collection, so that they do not depend on what is exported.
     """
     given: dict[str, str] = {}
-    for ident in sorted(records, key=lambda ident: (records[ident].get("year") or 9999, ident)):
+    for ident, record in records.items():
+        if record.get("key"):
+            given.setdefault(record["key"], ident)
+    for ident in sorted(
+        records.keys() - set(given.values()), key=lambda ident: (records[ident].get("year") or 9999, ident)
+    ):
         for key in _candidates(records[ident]):
             if given.setdefault(key, ident) == ident:
                 break
@@ -131,6 +149,8 @@ def dumps(records: Mapping[str, Data], citation_keys: Mapping[str, str]) -> str:
 
 def _type(record: Data) -> str:
     """What kind of entry it is, in the types that every style knows."""
+    if said := (record.get("publication") or {}).get("type"):
+        return said
     if record["kind"] == "textbook":
         return "book"
     return {"conference": "inproceedings", "workshop": "inproceedings", "journal": "article"}.get(
@@ -139,15 +159,16 @@ def _type(record: Data) -> str:
 
 
 def _cited(record: Data) -> dict[str, str]:
-    venue, kind = venue_of(record), _type(record)
-    place = {"inproceedings": "booktitle", "article": "journal", "book": "publisher"}.get(kind, "note")
+    venue, kind, said = venue_of(record), _type(record), record.get("publication") or {}
+    place = _PLACE_OF_TYPE.get(kind, "note" if "note" not in said else "howpublished")
     return {
         "title": "{" + escaped(record["title"]) + "}",
         "author": " and ".join(_author(name) for name in record.get("authors") or []),
-        place: escaped(venue.name),
+        place: escaped(record.get("venue") or "" if said.get("type") else venue.name),
         "volume": venue.volume,
         "number": venue.number,
         "pages": venue.pages.replace("-", "--"),
+        **{name: _said(name, value) for name, value in said.items() if name != "type"},
         "year": str(venue.year or record.get("year") or ""),
         "eprint": record.get("arxiv") or "",
         "archiveprefix": "arXiv" if record.get("arxiv") else "",
@@ -156,9 +177,37 @@ def _cited(record: Data) -> dict[str, str]:
     }
 
 
+def _said(name: str, value: str) -> str:
+    """A part of a publication as an entry has it."""
+    if name == "pages":
+        return escaped(value.replace("-", "\N{EN DASH}")).replace("\N{EN DASH}", "--")
+    return " and ".join(_author(one) for one in value.split(" and ")) if name == "editor" else escaped(value)
+
+
+def _publication(one: BibEntry, text: _Texts, *, ours: bool) -> dict[str, str]:
+    """What an entry says of the publication; an export of ours names the fields that the record has."""
+    names = (
+        [name for name in one.fields.get("publication", "").split() if name != "key"] if ours else PUBLICATION_FIELDS
+    )
+    said: dict[str, str] = {}
+    for name in names:
+        if name == "type":
+            said[name] = one.kind if ours or one.kind not in _NO_TYPES else ""
+        elif name == "editor":
+            said[name] = " and ".join(_line(text.of(name, person)) for person in people(one.fields.get(name, ""))[0])
+        elif name == "pages":
+            said[name] = re.sub(r"\s*[-\u2013\u2014]+\s*", "-", text.line(name))
+        elif not _address(one.fields.get(name, "")):
+            said[name] = text.line(name)
+    if not ours and one.kind in _EDITED and not one.fields.get("author"):
+        said.pop("editor", None)  # they are the authors of the record
+    return {name: value for name, value in said.items() if value}
+
+
 def _own(record: Data) -> dict[str, str]:
     return {
         "ids": record["id"],
+        "publication": " ".join([*(record.get("publication") or {}), *(["key"] if record.get("key") else [])]),
         "entrysubtype": record["kind"],
         "venue": escaped(record.get("venue") or ""),
         "origdate": str(record.get("year") or ""),
@@ -216,6 +265,8 @@ def _work(one: BibEntry) -> Work:
         "authors": [name for name in (_line(text.of("author", name)) for name in authors) if name],
         "year": _year(fields, one.remarks, ours=ours),
         "venue": _venue(fields, text),
+        "publication": _publication(one, text, ours=ours),
+        "key": one.key if not ours or "key" in fields.get("publication", "").split() else None,
         "arxiv": found_arxiv,
         "arxiv_version": version,
         "doi": _doi(fields.get("doi", "")),

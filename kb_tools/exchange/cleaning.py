@@ -14,6 +14,7 @@ _LONGEST_LINE, _LONGEST_TEXT, _LONGEST_URL = 500, 20_000, 2000
 _TEXTS: dict[str, Callable[[str], str]] = {"title": one_line, "venue": one_line, "abstract": lines, "summary": lines}
 _LISTS = ("authors", "aliases")
 _URL = re.compile(r"https?://[^\s<>\"]+")
+_KEY = re.compile(r"[^\s,{}\"#%~\\]{1,200}")
 _DOI = re.compile(r"10\.\d{4,9}/\S+")
 
 
@@ -29,6 +30,11 @@ def clean(work: Work) -> Work:
         texts = (_text(name, str(one), one_line, remarks) for one in fields.get(name) or [])
         # A colon between a collaboration and its members arrives as a name of its own; two people may have one name.
         fields[name] = [text for text in texts if re.search(r"\w", text)]
+    said = fields.get("publication") or {}
+    said = {name: _text(name, str(value), one_line, remarks)[:_LONGEST_LINE].strip() for name, value in said.items()}
+    fields["publication"] = {name: value for name, value in said.items() if value}
+    if fields.get("key") and not _KEY.fullmatch(fields["key"]):
+        remarks.append(f"not kept, no citation key of TeX: {fields.pop('key')}")
     _identifiers(fields, remarks)
     fields["links"] = _links(fields.get("links") or {}, remarks)
     _lengths(fields, remarks)

@@ -54,6 +54,7 @@ class _Card:
         self.family = family_word(record)
         self.families = _families(record)
         self.arxiv, self.doi = _identifiers(record)
+        self.key = record.get("key")
         self.own: set[str] = set()  # marks that are of the work itself: not its code, not its project page
 
 
@@ -63,6 +64,7 @@ class Known:
     def __init__(self, records: Iterable[Data]) -> None:
         self.ids: set[str] = set()
         self.cards: dict[str, _Card] = {}
+        self.keys: dict[str, str] = {}  # citation key -> id
         self.names: dict[str, list[str]] = {}
         self.marks: dict[str, list[str]] = {}
         for record in records:
@@ -73,6 +75,8 @@ class Known:
         ident = str(record["id"])
         self.ids.update([ident, *(record.get("former_ids") or [])])
         card = self.cards[ident] = _Card(record)
+        if record.get("key"):
+            self.keys.setdefault(record["key"], ident)
         written = [source.get("as_written") or {} for source in record.get("sources") or [] if isinstance(source, dict)]
         names = [ident, *(record.get("former_ids") or []), *(record.get("aliases") or [])]
         for name in [*names, *(words.get("title") for words in written)]:
@@ -218,6 +222,10 @@ def _new(work: Work, known: Known, topics: Mapping[str, str], maybe: tuple[str, 
     if owner is not None and known.cards[owner].kind == _kind(work.fields):
         remarks.append(f"left out, it is that of {owner}: the DOI {work.fields['doi']}")
         work = work._replace(fields={name: value for name, value in work.fields.items() if name != "doi"})
+    key = work.fields.get("key")
+    if key in known.keys:
+        remarks.append(f"not kept, it is that of {known.keys[key]}: the citation key {key}")
+        work = work._replace(fields={name: value for name, value in work.fields.items() if name != "key"})
     record = _record(work, known, topics)
     by_name = {_name(name) for ident, title in topics.items() for name in (title, ident)}
     foreign = [word for word in work.fields.get("topics") or [] if _name(word) not in by_name]
@@ -231,6 +239,8 @@ def _unknown_of(fields: Mapping[str, Any], card: _Card) -> list[str]:
     """What a file says of a work that exists, and its record does not: an import leaves records as they are."""
     arxiv, doi = _identifiers(fields)
     said = [f"arXiv:{arxiv}" if arxiv and not card.arxiv else "", f"DOI {doi}" if doi and not card.doi else ""]
+    key = fields.get("key")
+    said.append(f"citation key {key}" if key and key != card.key else "")
     return [f"the record does not have its {one}" for one in said if one]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from kb_tools.records.naming import is_collective
 from kb_tools.records.plain_text import without_markup
 
 _OTHERS = re.compile(r"(?:,?\s*\bet\s+al\b\.?|,?\s*(?:\band\b\s+|&\s*)?\bothers)\s*\.?\s*$", re.IGNORECASE)
@@ -27,13 +28,14 @@ class Name(NamedTuple):
 
 
 def is_literal(name: str) -> bool:
-    """Whether BibTeX would cut a name up wrongly: a single word, a comma, ` and `, a note, or no capital first."""
+    """Whether BibTeX would cut a name up wrongly: a single word, a comma, ` and `, a note, no capital, many people."""
     words = name.split()
     return (
         len(words) < 2
         or not name[0].isupper()
         or "and" in words
         or "others" in words
+        or is_collective(name)
         or not set(name).isdisjoint("(),{}\\")
     )
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from kb_tools.errors import InvalidRecordError
 from kb_tools.exchange.work import Reading
 
-FORMS = ("bibtex", "json", "markdown")
+FORMS = ("bibtex", "csl-json", "json", "markdown", "ris")
 _FORM_OF = {
     ".bib": "bibtex",
     ".bibtex": "bibtex",
     ".json": "json",
+    ".ris": "ris",
     ".md": "markdown",
     ".markdown": "markdown",
     ".txt": "markdown",
@@ -29,6 +30,15 @@ def read(text: str, form: str, name: str) -> Reading:
         from kb_tools.exchange import bibtex
 
         return bibtex.loads(text)
+    if form == "ris":
+        from kb_tools.exchange import ris
+
+        return ris.loads(text, name)
+    # A list is CSL's; an export of a collection says which version it is.
+    if form == "csl-json" or (form == "json" and text.lstrip().startswith("[{")):
+        from kb_tools.exchange import csl
+
+        return csl.loads(text, name)
     if form == "json":
         from kb_tools.exchange.tables import load_json
 

@@ -48,6 +48,13 @@ JOURNALS = {
     "TOG": "ACM Transactions on Graphics",
     "TPAMI": "IEEE Transactions on Pattern Analysis and Machine Intelligence",
 }
+_KIND_OF_TYPE: dict[str, Kind] = {
+    "article": "journal",
+    "inproceedings": "conference",
+    "conference": "conference",
+    "incollection": "conference",
+    "inbook": "conference",
+}
 _MEETING = re.compile(rf"({'|'.join(sorted(CONFERENCES, key=len, reverse=True))}) ((?:19|20)\d\d)( Workshops?)?")
 _VOLUME = re.compile(
     r"(?P<name>\D.*?),? (?P<volume>\d+)(?:\((?P<number>[^)]+)\))?(?::(?P<pages>[\w-]+))?"
@@ -80,7 +87,10 @@ class Venue:
 
 def venue_of(record: Data) -> Venue:
     """Where a work appeared.  A paper without a venue is a preprint; what cannot be told apart is `other`."""
-    text = str(record.get("venue") or "")
+    text, said = str(record.get("venue") or ""), record.get("publication") or {}
+    if text and said.get("type") in _KIND_OF_TYPE and not _PREPRINT.fullmatch(text):
+        kind = _KIND_OF_TYPE[said["type"]]
+        return Venue(kind, text, None, *(said.get(part, "") for part in ("volume", "number", "pages")))
     if record.get("kind", "paper") not in PAPER_KINDS:
         return Venue("other", text)
     if not text or _PREPRINT.fullmatch(text):

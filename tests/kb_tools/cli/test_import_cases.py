@@ -430,3 +430,84 @@ def test_no_line_of_a_list_costs_more_than_its_length(text):
     began = process_time()
     lists.loads(text)
     assert process_time() - began < 3
+
+
+def test_what_a_thesis_cites_comes_back(take, kb, shelf):
+    entry = """@inproceedings{Roe:2020alpha, title={A Work Cited in a Thesis}, author={Roe, Ann},
+  booktitle={A Conference}, pages={1--9}, volume=3, publisher={A & B}, editor={Doe, Bob and Poe, Cy}, month=jun,
+  year={2020},
+  keywords={basics, guidance}, note={my own note}}
+"""
+    found = take("refs.bib", entry)
+    assert found.remarks() == "not kept, no topic is called so: guidance"
+    (record,) = found.by_title.values()
+    assert record["key"] == "Roe:2020alpha"
+    assert "A Work Cited in a Thesis" in kb(shelf, "show", "Roe:2020alpha").out
+    written = kb(shelf, "export", "--format", "bibtex").out
+    assert written.startswith("@inproceedings{Roe:2020alpha,")
+    for line in (
+        "booktitle = {A Conference}", "pages = {1--9}", "volume = {3}", "publisher = {A \\& B}",
+        "editor = {Bob Doe and Cy Poe}", "month = {June}", "note = {my own note}", "keywords = {basics}",
+    ):  # fmt: skip
+        assert line in written
+    again = take(
+        "again.bib", entry.replace("A Work Cited in a Thesis", "Something Else").replace("Roe, Ann", "Poe, Cy")
+    )
+    assert f"not kept, it is that of {record['id']}: the citation key Roe:2020alpha" in again.remarks()
+
+
+ZOTERO = {
+    "id": "roe2020alpha",
+    "type": "paper-conference",
+    "title": "A Work From a Reference Manager",
+    "author": [{"family": "Roe", "given": "Ann"}, {"literal": "The Example Team"}],
+    "issued": {"date-parts": [[2020, 6]]},
+    "container-title": "A Conference",
+    "DOI": "10.1000/xyz",
+    "archive": "arXiv",
+    "archive_location": "2006.00001",
+    "page": "1-9",
+    "shortTitle": "A Work",
+}
+
+
+def test_csl_json_is_read_and_comes_back(take, kb, shelf):
+    found = take("zotero.json", json.dumps([ZOTERO, {"id": "none"}]))
+    assert found.code == 5
+    assert [row["status"] for row in found.rows] == ["incomplete", "refused"]
+    (record,) = found.by_title.values()
+    assert record["authors"] == ["Ann Roe", "The Example Team"]
+    assert (record["year"], record["venue"], record["doi"]) == (2020, "A Conference", "10.1000/xyz")
+    assert (record["arxiv"], record["key"]) == ("2006.00001", "roe2020alpha")
+    assert found.remarks() == "not kept: shortTitle | item 2 has no title"
+    (item,) = json.loads(kb(shelf, "export", "--format", "csl-json").out)
+    for name, value in ZOTERO.items():
+        assert name == "shortTitle" or item[name] == value or name == "issued"
+    assert item["issued"] == {"date-parts": [[2020]]}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_ris_is_read(take, end):
+    lines = """TY  - CONF
+TI  - A Work From a Publisher
+AU  - Roe, Ann
+AU  - van den Doe, Bob
+PY  - 2020/06//
+T2  - A Conference
+SP  - 1
+EP  - 9
+DO  - 10.1000/xyz
+ER  -
+
+TY  - JOUR
+TI  - Another
+AU  - Poe, Cy, Jr.
+UR  - https://arxiv.org/abs/2006.00001v2
+ER  - """
+    found = take("publisher.ris", lines.replace("\n", end) + end)
+    assert found.code == 0
+    first, second = found.by_title["A Work From a Publisher"], found.by_title["Another"]
+    assert first["authors"] == ["Ann Roe", "Bob van den Doe"]
+    assert (first["year"], first["venue"], first["doi"]) == (2020, "A Conference", "10.1000/xyz")
+    assert first["publication"] == {"type": "inproceedings", "pages": "1-9"}
+    assert (second["arxiv"], second["year"], second["authors"]) == ("2006.00001", 2020, ["Cy Poe Jr."])

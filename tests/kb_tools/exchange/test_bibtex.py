@@ -60,6 +60,21 @@ def test_any_text_comes_back_exactly(drawn):
     assert [work.fields for work in works] == [carried(record) for record in made.values()]
 
 
+def test_keys_and_what_a_publication_is_come_back():
+    record = {
+        "id": "x", "kind": "paper", "title": "X", "authors": ["A B"], "year": 2020, "venue": "A Journal & More",
+        "publication": {"type": "article", "pages": "S1-S9", "editor": "C D and E, Inc.", "note": "5% off"},
+        "key": "Roe:2020x",
+    }  # fmt: skip
+    other = {"id": "y", "kind": "paper", "title": "Y", "authors": ["A Roe"], "publication": {"note": "mine"}}
+    made = {"x": record, "y": other}
+    text = dumps(made, keys(made))
+    assert "@article{Roe:2020x," in text
+    assert "pages = {S1--S9}" in text
+    assert "journal = {A Journal \\& More}" in text
+    assert [work.fields for work in loads(text).works] == [carried(record), carried(other)]
+
+
 @given(LINES)
 def test_escaped_text_is_plain_text_again(text):
     assert plain(escaped(text)) == text
@@ -123,21 +138,27 @@ def test_what_others_write_is_understood():
         "authors": ["Jiaming Song", "OpenAI", "Aäron van den Oord"],
         "year": 2021,
         "venue": "Advances in Neural Information Processing Systems",
+        "publication": {"type": "article", "month": "January"},
+        "key": "a1",
         "arxiv": "2010.02502",
         "arxiv_version": 4,
     }
-    assert first.remarks == ("not all authors are named", "not kept: month")
+    assert first.remarks == ("not all authors are named",)
     assert second.fields == {
         "kind": "paper",
         "title": "Same Key",
         "authors": ["John Doe Jr."],
         "venue": "ICML",
+        "publication": {"type": "inproceedings"},
+        "key": "a1",
         "doi": "10.1162/NECO_a_00142",
         "links": {"home": "https://example.org/p.pdf"},
         "topics": ["one", "two"],
     }
     assert second.remarks == ("no year in 'in press'",)
-    assert third.fields == {"kind": "textbook", "title": "Twice", "year": 2007}
+    assert third.fields == {
+        "kind": "textbook", "title": "Twice", "year": 2007, "publication": {"type": "book"}, "key": "b",
+    }  # fmt: skip
     assert fourth.fields["arxiv"] == "1312.6114"
 
 

@@ -23,7 +23,7 @@ from kb_tools.cli.output import (
     shown_path,
     with_collection,
 )
-from kb_tools.errors import ConflictError, NetworkError, UsageError
+from kb_tools.errors import ConflictError, InvalidRecordError, NetworkError, UsageError
 from kb_tools.records.fields import STATUSES
 from kb_tools.records.index import Index
 from kb_tools.records.naming import RESERVED
@@ -40,7 +40,7 @@ _TRIES = 5  # another kb may take a slug between the look and the write
 
 @dataclass
 class _Outcome:
-    """What became of one reference: added, exists, updated, missing, withdrawn or conflict."""
+    """What became of one reference: added, exists, updated, missing, refused, withdrawn or conflict."""
 
     reference: str
     status: str
@@ -133,6 +133,8 @@ def add_command(
     if open_editor and not dry_run:
         _edit(collection, [one.id for one in outcomes if one.status == "added" and one.id])
     statuses = {one.status for one in outcomes}
+    if "refused" in statuses:
+        return InvalidRecordError.exit_code
     return 3 if "missing" in statuses else 6 if statuses & {"withdrawn", "conflict"} else 0
 
 
@@ -147,24 +149,33 @@ def _texts(references: tuple[str, ...]) -> Iterator[str]:
 
 def _in_files(files: tuple[str, ...]) -> tuple[list[str], list[_Outcome]]:
     """The arXiv ids and DOIs of the works in files, and those works that have neither."""
-    from kb_tools.exchange.cleaning import clean
+    from kb_tools.services.references import FORMS, parse
 
     named: list[str] = []
     nameless: list[_Outcome] = []
+    wrong: list[str] = []
     for file in files:
         reading = reading_of(file)
         if not reading.works:
             say(f"kb: {file} names no work that could be recognised; `kb add - < {file}` takes one reference per line")
         for lost in reading.unread:
-            nameless.append(_Outcome(file, "missing", says=f"{file}:{lost.line}: {lost.says}"))
-        for work in map(clean, reading.works):
+            state = "refused" if lost.refused else "missing"
+            nameless.append(_Outcome(file, state, says=f"{file}:{lost.line}: {lost.says}"))
+        for work in reading.works:
             reference = work.fields.get("arxiv") or work.fields.get("doi")
             if reference:
                 named.append(str(reference))
+                try:
+                    parse(named[-1])
+                except UsageError as error:
+                    wrong.append(f"{file}:{work.line}: {error.message}")
             else:
                 title = str(work.fields.get("title") or "a work without a title")
                 says = f"{file}:{work.line}: it has neither an arXiv id nor a DOI; `kb import` takes it as it stands"
                 nameless.append(_Outcome(title, "missing", says=f"{title} ({says})"))
+    if wrong:
+        hint = f"nothing was asked and nothing written; mend the file: write {FORMS}"
+        raise UsageError("\n    ".join(wrong), hint=hint)
     return named, nameless
 
 

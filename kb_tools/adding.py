@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
+from kb_tools.errors import InvalidRecordError
 from kb_tools.records.index import Index
 from kb_tools.records.layout import dump
 from kb_tools.records.naming import arxiv_slug
-from kb_tools.records.reader import Value, read_text
-from kb_tools.records.reference import fold
+from kb_tools.records.reader import Value, read_bytes
+from kb_tools.records.reference import fold, year_of
+from kb_tools.records.shapes import check_id
 from kb_tools.records.store import Change, Collection
 from kb_tools.records.validate import validate_record
 from kb_tools.services import arxiv
-from kb_tools.services.references import Reference, year_of
+from kb_tools.services.references import Reference
 from kb_tools.services.upstream import Upstream
 
 Data = dict[str, Value]
@@ -73,6 +75,8 @@ def refreshed(record: Mapping[str, Value], work: Upstream) -> Data:
             changes[field] = value
     if work.withdrawn and not record.get("withdrawn"):
         changes["withdrawn"] = True
+    if changes:
+        changes["changed"] = date.today().isoformat()
     return changes | _confirmed(record, stub) if own else changes
 
 
@@ -94,11 +98,14 @@ def strings(record: Mapping[str, Value], field: str) -> list[str]:
 
 
 def new_record(collection: Collection, data: Data) -> Change:
-    """The file of a new record, validated.  Raises InvalidRecordError."""
+    """The file of a new record, validated.  Raises InvalidRecordError that names each problem, for no file shows it."""
     path = collection.path_of(str(data["id"]), str(data["kind"]))
-    document = read_text(path, dump(data))
+    document = read_bytes(path, dump(data).encode("utf-8", "replace"))
     validate_record(document)
-    document.require()
+    check_id(document)
+    if document.problems:
+        hint = "nothing was written for it"
+        raise InvalidRecordError("\n".join(problem.message for problem in document.problems), hint=hint)
     return Change(path, None, document.text)
 
 

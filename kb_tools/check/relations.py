@@ -81,7 +81,8 @@ def _filled(topics: Document, known: dict, former: dict[str, str]) -> Iterator[P
 
 
 def _repeated(document: Document) -> Iterator[Problem]:
-    for field in (*EDGES, "topics", "aliases", "former_ids", "authors"):
+    # Not authors: two people of one name may have written a paper together.
+    for field in (*EDGES, "topics", "aliases", "former_ids"):
         texts = document.strings(field)
         for index, text in enumerate(texts):
             if text in texts[:index]:
@@ -135,6 +136,8 @@ def _clashes(records: dict[str, Document]) -> Iterator[Problem]:
             value = document.string(field)
             if value is not None:
                 keys.append(((field, is_paper, value.lower()), field, (field,)))
+        if (cited := document.string("key")) is not None:
+            keys.append((("key", True, cited), "key", ("key",)))
         for key, field, path in keys:
             other, where = seen.setdefault(key, (ident, field))
             if other != ident:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kb_tools.cli.import_ import works_in
+from kb_tools.cli.import_ import reading_of
 from kb_tools.cli.listing import check_topics
 from kb_tools.cli.output import (
     dry_run_option,
@@ -23,7 +23,7 @@ from kb_tools.cli.output import (
     shown_path,
     with_collection,
 )
-from kb_tools.errors import ConflictError, NetworkError, UsageError
+from kb_tools.errors import ConflictError, InvalidRecordError, NetworkError, UsageError
 from kb_tools.records.fields import STATUSES
 from kb_tools.records.index import Index
 from kb_tools.records.naming import RESERVED
@@ -40,7 +40,7 @@ _TRIES = 5  # another kb may take a slug between the look and the write
 
 @dataclass
 class _Outcome:
-    """What became of one reference: added, exists, updated, missing, withdrawn or conflict."""
+    """What became of one reference: added, exists, updated, missing, refused, withdrawn or conflict."""
 
     reference: str
     status: str
@@ -110,7 +110,7 @@ def add_command(
     index = collection.index()
     check_topics(topics, index)
     _check_slug(slug, wanted, index)
-    given: Data = {"topics": list(topics), "status": status}
+    given: Data = {"topics": list(topics), "status": status, "added": date.today().isoformat()}
     if wr:
         given |= {"worth_reading": wr, "worth_reading_by": "editors"}
     if status != "unread":
@@ -133,6 +133,8 @@ def add_command(
     if open_editor and not dry_run:
         _edit(collection, [one.id for one in outcomes if one.status == "added" and one.id])
     statuses = {one.status for one in outcomes}
+    if "refused" in statuses:
+        return InvalidRecordError.exit_code
     return 3 if "missing" in statuses else 6 if statuses & {"withdrawn", "conflict"} else 0
 
 
@@ -153,10 +155,13 @@ def _in_files(files: tuple[str, ...]) -> tuple[list[str], list[_Outcome]]:
     nameless: list[_Outcome] = []
     wrong: list[str] = []
     for file in files:
-        works = works_in(file)
-        if not works:
+        reading = reading_of(file)
+        if not reading.works:
             say(f"kb: {file} names no work that could be recognised; `kb add - < {file}` takes one reference per line")
-        for work in works:
+        for lost in reading.unread:
+            state = "refused" if lost.refused else "missing"
+            nameless.append(_Outcome(file, state, says=f"{file}:{lost.line}: {lost.says}"))
+        for work in reading.works:
             reference = work.fields.get("arxiv") or work.fields.get("doi")
             if reference:
                 named.append(str(reference))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -11,7 +12,10 @@ import click
 
 from kb_tools import __version__
 from kb_tools.cli.output import say, speak_any_script
-from kb_tools.errors import KbError
+from kb_tools.errors import KbError, StorageError
+
+# What a full disk, a quota, a read-only tree and a folder of somebody else answer: no bug of ours.
+_STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
 
 # section -> command -> (module under kb_tools.cli, one-line help); a test holds this and the commands together.
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -141,4 +145,10 @@ def run(arguments: list[str]) -> int:
         # Whoever read our output has left; Python must not try to flush the rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno not in _STORAGE:
+            raise
+        say(f"kb: {error.filename or 'a file'}: cannot be written: {error.strerror}")
+        say("    check the free space and the permissions, then run the command again")
+        return StorageError.exit_code
     return result if isinstance(result, int) else 0

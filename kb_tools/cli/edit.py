@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import click
@@ -61,7 +62,7 @@ def edit(collection: Collection, ident: str, *, dry_run: bool) -> None:
     kept = f"your text is kept in {shown_path(draft, collection)}; `kb edit {path.stem}` goes on with it"
     if edited.problems:
         raise InvalidRecordError("\n".join(str(problem) for problem in edited.problems), hint=kept)
-    change = Change(path, before, edited.text)
+    change = Change(path, before, _dated(edited, document).text)
     try:
         collection.write([change], dry_run=dry_run)
     except KbError as error:
@@ -71,6 +72,15 @@ def edit(collection: Collection, ident: str, *, dry_run: bool) -> None:
     put_changes(collection, [change], dry_run=dry_run)
     if not dry_run:
         say(f"{path.stem}: changed ({shown_path(path, collection)})")
+
+
+def _dated(edited: Document, before: Document) -> Document:
+    """The edited record with the day of its change, unless its editor wrote one."""
+    from kb_tools.records.edit import set_fields
+
+    if edited.require().get("changed") != (before.data or {}).get("changed"):
+        return edited
+    return set_fields(edited, {"changed": date.today().isoformat()})
 
 
 def _ident(collection: Collection, record: str) -> str:

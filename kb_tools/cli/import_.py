@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -14,144 +15,129 @@ from kb_tools.cli.output import (
     say,
     shown_path,
     table,
-    take_text,
+    take_bytes,
     with_collection,
 )
-from kb_tools.errors import NotFoundError, UsageError
-from kb_tools.exchange.matching import Matched
-from kb_tools.exchange.work import Work
-from kb_tools.records.store import Change, Collection
+from kb_tools.errors import InvalidRecordError, NotFoundError, UsageError
+from kb_tools.exchange.importing import Row, plan
+from kb_tools.exchange.reading import FORMS, decode, form_of, read
+from kb_tools.exchange.work import Reading
+from kb_tools.records.store import Collection
 
-_FORMAT_OF = {".bib": "bibtex", ".json": "json", ".md": "markdown", ".markdown": "markdown", ".txt": "markdown"}
 _SHADES = ({"fg": "cyan"}, {"bold": True}, None, None, {"dim": True})
 
 
 @click.command("import")
 @click.argument("file")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("bibtex", "json", "markdown")),
-    help="What FILE is (default: by its name: .bib, .json, .md or .txt).",
-)
+@click.option("--format", "form", type=click.Choice(FORMS), help="What FILE is (default: by its name, as .bib or .md).")
+@click.option("--encoding", metavar="NAME", help="How FILE is encoded (default: UTF-8, or else a guess that is said).")
+@click.option("--strict", is_flag=True, help="Add nothing if anything of FILE would be lost or is not certain.")
 @dry_run_option
 @json_option
 @with_collection
-def import_command(collection: Collection, file: str, form: str | None, dry_run: bool, as_json: bool) -> int:
+def import_command(
+    collection: Collection,
+    file: str,
+    form: str | None,
+    encoding: str | None,
+    strict: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
     """Add the works that FILE (- for stdin) names: BibTeX, a reading list in Markdown, or a JSON export.
 
-    A work that the collection has, by arXiv id, DOI, address, title or alias, is left as it is, and nothing is added
-    twice.  What a list claims is noted in the new record as not confirmed.
+    A work that the collection has, by arXiv id, or by DOI, address or alias under the same title, is left as it is,
+    and nothing is added twice.  What a list claims is noted in the new record as not confirmed.
+
+    Everything in FILE has a row: added; incomplete, which is added too, with what was lost; exists, with the title it
+    was taken for where that differs; refused, with the reason; not read.
 
     \b
     Examples:
       kb import refs.bib --dry-run
-      kb import README.md
+      kb import README.md --strict
       curl -s https://example.org/list.md | kb import - --format markdown
     """
-    from kb_tools.exchange.matching import match
-
-    works = works_in(file, form)
-    index = collection.index()
-    matched = match(works, index.records(), index.topics(), taken=[path.stem for path in collection.files()])
-    changes: list[Change] = []
-    rows: list[tuple[str, Matched]] = []
-    for found in matched:
-        record = found.record or {}
-        hidden = collection.hidden(index, (record.get("arxiv"), record.get("doi")))
-        if hidden is not None:
-            remark = f"{shown_path(hidden, collection)} is not valid and names it: mend that file first"
-            rows.append(("invalid", found._replace(remarks=(remark,))))
-            continue
-        change = _change(collection, found)
-        if change is not None and not isinstance(change, Change):
-            rows.append(("invalid", found._replace(remarks=change)))
-            continue
-        rows.append(("exists" if change is None else "new", found))
-        changes += [change] if change else []
+    rows = plan(collection, reading_of(file, form, encoding))
+    lost = [row for row in rows if row.remarks or row.taken_for]
+    changes = [] if strict and lost else [row.change for row in rows if row.change]
     collection.write(changes, dry_run=dry_run)
-    _report(collection, rows, changes, dry_run=dry_run, as_json=as_json)
-    return 5 if any(state == "invalid" for state, _ in rows) else 0
+    name = "stdin" if file == "-" else file
+    _report(collection, name, rows, written=bool(changes) and not dry_run, as_json=as_json)
+    put_changes(collection, changes, dry_run=dry_run and not as_json)
+    _count(rows, dry_run=dry_run or (strict and bool(lost)))
+    if strict and lost:
+        raise InvalidRecordError(
+            "\n    ".join(f"{name}:{row.line}: {row.status}: {_remarks(row)}" for row in lost),
+            hint="nothing was written; mend these, or leave out --strict",
+        )
+    return InvalidRecordError.exit_code if any(row.status == "refused" for row in rows) else 0
 
 
-def works_in(file: str, form: str | None = None) -> list[Work]:
-    """The works that a file names (- for stdin).  form: what it is, if its name does not say so.
+def reading_of(file: str, form: str | None = None, encoding: str | None = None) -> Reading:
+    """What a file names (- for stdin).  form: what it is, if its name does not say so.
 
     Raises UsageError, NotFoundError, or InvalidRecordError.
     """
-    form = form or _FORMAT_OF.get(Path(file).suffix.lower())
+    form = form or form_of(file)
     if form is None:
         if file != "-" and not Path(file).exists():
             raise NotFoundError(f"there is no file {file}")
         raise UsageError(
             f"{file}: its name does not say what it is",
-            hint="call it .bib, .md or .json, or use `kb import --format bibtex`, json or markdown",
+            hint=f"say it with --format: {', '.join(FORMS)}",
         )
-    text, name = take_text(file), "stdin" if file == "-" else file
-    if form == "bibtex":
-        from kb_tools.exchange.bibtex import loads
-
-        return loads(text, name)
-    if form == "json":
-        from kb_tools.exchange.tables import load_json
-
-        return load_json(text, name)
-    from kb_tools.exchange import lists
-
-    return lists.loads(text)
+    name = "stdin" if file == "-" else file
+    text, guessed = decode(take_bytes(file), encoding, name)
+    if guessed:
+        say(f"kb: {name} is not UTF-8; it was read as {guessed}, and --encoding names another")
+    return read(text, form, name)
 
 
-def _change(collection: Collection, found: Matched) -> Change | tuple[str, ...] | None:
-    """The new file of a work; what is wrong with it; None if the work is no new one."""
-    from kb_tools.records.layout import dump
-    from kb_tools.records.reader import read_bytes
-    from kb_tools.records.shapes import check_id
-    from kb_tools.records.validate import validate_record
-
-    if not found.id:
-        return found.remarks
-    if found.record is None:
-        return None
-    path = collection.path_of(found.id, str(found.record["kind"]))
-    document = read_bytes(path, dump(found.record).encode("utf-8"))
-    validate_record(document)
-    check_id(document)
-    if document.problems:
-        return tuple(problem.message for problem in document.problems)
-    return Change(path, None, document.text)
-
-
-def _report(
-    collection: Collection, rows: list[tuple[str, Matched]], changes: list[Change], *, dry_run: bool, as_json: bool
-) -> None:
-    paths = {change.path.stem: shown_path(change.path, collection) for change in changes}
+def _report(collection: Collection, name: str, rows: list[Row], *, written: bool, as_json: bool) -> None:
     if as_json:
         put_json(
             [
                 {
-                    "status": state,
-                    "id": found.id,
-                    "line": found.work.line,
-                    "title": found.work.fields.get("title"),
-                    "remarks": list(found.remarks),
-                    "path": paths.get(found.id) if state == "new" else None,
-                    "written": state == "new" and not dry_run,
+                    "status": row.status,
+                    "id": row.id,
+                    "file": name,
+                    "line": row.line,
+                    "title": row.title,
+                    "taken_for": row.taken_for,
+                    "maybe": list(row.maybe),
+                    "remarks": list(row.remarks),
+                    "path": shown_path(row.change.path, collection) if row.change else None,
+                    "written": bool(row.change) and written,
                 }
-                for state, found in rows
+                for row in rows
             ]
         )
         return
     table(
         ("status", "id", "line", "remarks", "title"),
-        [
-            (state, found.id, found.work.line, "; ".join(found.remarks), found.work.fields.get("title"))
-            for state, found in rows
-        ],
+        [(row.status, row.id, row.line, _remarks(row), row.title) for row in rows],
         shades=_SHADES,
     )
-    put_changes(collection, changes, dry_run=dry_run)
-    counts = {state: sum(1 for is_now, _ in rows if is_now == state) for state in ("new", "exists", "invalid")}
+
+
+def _remarks(row: Row) -> str:
+    taken = [f"taken for {row.id}: {row.taken_for}"] if row.taken_for else []
+    return "; ".join([*taken, *row.remarks])
+
+
+def _count(rows: list[Row], *, dry_run: bool) -> None:
+    """How much became what; what was lost is always counted."""
     if not rows:
         say("kb: the file names no work that could be recognised")
-    invalid = f", {counts['invalid']} not valid and left out" if counts["invalid"] else ""
-    say(f"kb: {counts['new']} {'would be added' if dry_run else 'added'}, {counts['exists']} exist already{invalid}")
+    states = Counter(row.status for row in rows)
+    added = states["added"] + states["incomplete"]
+    parts = [f"{added} {'would be added' if dry_run else 'added'}", f"{states['exists']} exist already"]
+    losses = {
+        "incomplete": states["incomplete"],
+        "taken for another title": sum(1 for row in rows if row.taken_for),
+        "possible duplicates": sum(1 for row in rows if row.maybe),
+        "refused": states["refused"],
+        "not read": states["not read"],
+    }
+    say(f"kb: {', '.join([*parts, *(f'{count} {words}' for words, count in losses.items() if count)])}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -49,6 +50,7 @@ def init_command(folder: str, name: str, dry_run: bool) -> None:
     if dry_run:
         put_changes(Collection(root), [Change(path, None, text) for path, text in files.items()], dry_run=True)
         return
+    there = [path for path in (root, root / "papers", root / "site", *files) if path.exists()]
     try:
         (root / "papers" / "resources").mkdir(parents=True)
         for path, text in files.items():
@@ -56,11 +58,27 @@ def init_command(folder: str, name: str, dry_run: bool) -> None:
         if templates and not (root / "site").exists():
             shutil.copytree(project / "site", root / "site")
     except OSError as error:
-        raise StorageError(f"{root}: cannot be filled: {error.strerror}", hint="check the permissions") from None
+        _take_back([root / "papers", root / "site", *files, root], there)
+        # shutil collects what failed, and says nothing itself.
+        reason = error.strerror or str(error.args[0][0][2] if isinstance(error, shutil.Error) else error)
+        hint = "check the free space and the permissions; what was written is taken back"
+        raise StorageError(f"{root}: cannot be filled: {reason}", hint=hint) from None
     put(str(root))
     if not (root / "site").exists():
         say("kb: this installation holds no templates of the site; copy the folder site/ of a clone to build one")
     say(f"kb: next, go to {root} and `kb import` a list, or `kb add` a paper")
+
+
+def _take_back(made: list[Path], there: list[Path]) -> None:
+    """Remove what was made, so that half a collection is never taken for a whole one; what was there stays."""
+    for path in made:
+        if path in there:
+            continue
+        with suppress(OSError):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _files(root: Path, project: Path, name: str) -> dict[Path, str]:

@@ -154,20 +154,25 @@ def put_file(file: str, text: str, *, dry_run: bool) -> None:
     replace_file(target.parent, target, text, expected=before)
 
 
+def take_bytes(file: str) -> bytes:
+    """What a file holds, or stdin for `-`.  Raises NotFoundError or InvalidRecordError."""
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {file}") from None
+    except OSError as error:
+        raise InvalidRecordError(f"{file} cannot be read: {error.strerror}") from None
+
+
 def take_text(file: str) -> str:
     """The text of a file, or of stdin for `-`; a byte order mark is passed over.
 
     Raises NotFoundError or InvalidRecordError.
     """
     try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return raw.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no file {file}") from None
+        return take_bytes(file).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidRecordError(f"{file} is not UTF-8", hint="save it as UTF-8") from None
-    except OSError as error:
-        raise InvalidRecordError(f"{file} cannot be read: {error.strerror}") from None
 
 
 def shown_path(path: Path, collection: Collection) -> str:

@@ -1,25 +1,25 @@
 """BibTeX in both directions, parsed and laid out by bibtexparser.
 
 An exported entry is what a paper cites plus, in fields that styles pass over, what the entry needs to come back as the
-record it was: the id (`ids`, biblatex's aliases of a key), kind, topics, links, aliases, summary and abstract.
+record it was: the id (`ids`, biblatex's aliases of a key), kind, venue as the record has it, year of the first version
+(`origdate`; `year` is that of the publication), topics, links, aliases, summary and abstract.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kb_tools.errors import InvalidRecordError
-from kb_tools.exchange.latex import escaped, plain
-from kb_tools.exchange.names import is_literal, people, split_bibtex
-from kb_tools.exchange.work import Data, Work, address
-from kb_tools.records.fields import KINDS
+from kb_tools.exchange.arxiv_places import arxiv_in
+from kb_tools.exchange.bibtex_entries import BibEntry, entries
+from kb_tools.exchange.latex import NotLatexError, escaped, plain
+from kb_tools.exchange.names import is_literal, people
+from kb_tools.exchange.venue import venue_of
+from kb_tools.exchange.work import Data, Reading, Work, address
+from kb_tools.records.fields import KINDS, PUBLICATION_FIELDS
 from kb_tools.records.naming import family_word, title_words
 from kb_tools.records.reference import arxiv_id, doi
-
-if TYPE_CHECKING:
-    from bibtexparser.model import Entry
 
 # The fields of a record that an exported entry carries, and gives back unchanged.
 CARRIED = (
@@ -29,6 +29,8 @@ CARRIED = (
     "authors",
     "year",
     "venue",
+    "publication",
+    "key",
     "arxiv",
     "arxiv_version",
     "doi",
@@ -38,19 +40,84 @@ CARRIED = (
     "summary",
     "abstract",
 )
-_VENUES = ("journal", "journaltitle", "booktitle", "publisher", "school", "institution", "howpublished", "note")
-_KIND_OF_TYPE = {"book": "textbook", "software": "code", "online": "webpage", "video": "video"}
+_VENUES = (
+    "venue",
+    "journal",
+    "journaltitle",
+    "booktitle",
+    "publisher",
+    "school",
+    "institution",
+    "howpublished",
+)
+_ADDRESSES = {"url": "home", "pdf": "pdf", "ee": "home", "link": "home", "howpublished": "home", "note": "home"}
+_PLACE_OF_TYPE = {
+    "inproceedings": "booktitle",
+    "conference": "booktitle",
+    "incollection": "booktitle",
+    "inbook": "booktitle",
+    "article": "journal",
+    "book": "publisher",
+    "phdthesis": "school",
+    "mastersthesis": "school",
+    "techreport": "institution",
+}
+_NO_TYPES = frozenset({"misc", "online", "software", "video", "unpublished", "electronic"})
+_EDITED = frozenset({"book", "mvbook", "collection", "mvcollection", "proceedings", "mvproceedings"})
+# Fields whose content is in the record, or says only where the entry stands in its file.
+_KEPT = frozenset(
+    [
+        "author",
+        "title",
+        "year",
+        "date",
+        "origdate",
+        "entrysubtype",
+        "ids",
+        "links",
+        "keywords",
+        "eprint",
+        "archiveprefix",
+        "eprinttype",
+        "primaryclass",
+        "eprintclass",
+        "eprintversion",
+        "arxiv",
+        "arxivid",
+        "doi",
+        "url",
+        "pdf",
+        "ee",
+        "link",
+        "crossref",
+        "xdata",
+    ]
+)
+_KIND_OF_TYPE = {
+    "book": "textbook",
+    "mvbook": "textbook",
+    "proceedings": "textbook",
+    "mvproceedings": "textbook",
+    "software": "code",
+    "online": "webpage",
+    "video": "video",
+}
 _INDENT = "  "
 
 
 def keys(records: Mapping[str, Data]) -> dict[str, str]:
     """id -> citation key: first author's family name, year, first word of weight in the title (ho2020denoising).
 
-    Where two would be the same, the younger record's takes further words of its title.  Keys are given over a whole
-    collection, so that they do not depend on what is exported.
+    A record's own key stays.  Where two others would be the same, the younger record's takes further words of
+    its title.  Keys are given over a whole collection, so that they do not depend on what is exported.
     """
     given: dict[str, str] = {}
-    for ident in sorted(records, key=lambda ident: (records[ident].get("year") or 9999, ident)):
+    for ident, record in records.items():
+        if record.get("key"):
+            given.setdefault(record["key"], ident)
+    for ident in sorted(
+        records.keys() - set(given.values()), key=lambda ident: (records[ident].get("year") or 9999, ident)
+    ):
         for key in _candidates(records[ident]):
             if given.setdefault(key, ident) == ident:
                 break
@@ -68,32 +135,82 @@ def _candidates(record: Data) -> Iterable[str]:
 
 
 def entry(record: Data, key: str) -> str:
-    """The entry that a paper cites, ending without a newline.  A venue is a note: its kind is not in the record."""
-    return _written([(key, _cited(record))]).rstrip("\n")
+    """The entry that a paper cites, ending without a newline."""
+    return _written([(key, _type(record), _cited(record))]).rstrip("\n")
 
 
 def dumps(records: Mapping[str, Data], citation_keys: Mapping[str, str]) -> str:
     """Text of a BibTeX file from which `loads` gets back the carried fields of every record."""
-    return _written([(citation_keys[ident], _cited(record) | _own(record)) for ident, record in records.items()])
+    entries = [
+        (citation_keys[ident], _type(record), _cited(record) | _own(record)) for ident, record in records.items()
+    ]
+    return _written(entries)
+
+
+def _type(record: Data) -> str:
+    """What kind of entry it is, in the types that every style knows."""
+    if said := (record.get("publication") or {}).get("type"):
+        return said
+    if record["kind"] == "textbook":
+        return "book"
+    return {"conference": "inproceedings", "workshop": "inproceedings", "journal": "article"}.get(
+        venue_of(record).kind, "misc"
+    )
 
 
 def _cited(record: Data) -> dict[str, str]:
+    venue, kind, said = venue_of(record), _type(record), record.get("publication") or {}
+    place = _PLACE_OF_TYPE.get(kind, "note" if "note" not in said else "howpublished")
     return {
         "title": "{" + escaped(record["title"]) + "}",
         "author": " and ".join(_author(name) for name in record.get("authors") or []),
-        "year": str(record.get("year") or ""),
+        place: escaped(record.get("venue") or "" if said.get("type") else venue.name),
+        "volume": venue.volume,
+        "number": venue.number,
+        "pages": venue.pages.replace("-", "--"),
+        **{name: _said(name, value) for name, value in said.items() if name != "type"},
+        "year": str(venue.year or record.get("year") or ""),
         "eprint": record.get("arxiv") or "",
         "archiveprefix": "arXiv" if record.get("arxiv") else "",
         "doi": _verbatim(record.get("doi") or ""),
         "url": _verbatim(address(record) or ""),
-        "note": escaped(record.get("venue") or ""),
     }
+
+
+def _said(name: str, value: str) -> str:
+    """A part of a publication as an entry has it."""
+    if name == "pages":
+        return escaped(value.replace("-", "\N{EN DASH}")).replace("\N{EN DASH}", "--")
+    return " and ".join(_author(one) for one in value.split(" and ")) if name == "editor" else escaped(value)
+
+
+def _publication(one: BibEntry, text: _Texts, *, ours: bool) -> dict[str, str]:
+    """What an entry says of the publication; an export of ours names the fields that the record has."""
+    names = (
+        [name for name in one.fields.get("publication", "").split() if name != "key"] if ours else PUBLICATION_FIELDS
+    )
+    said: dict[str, str] = {}
+    for name in names:
+        if name == "type":
+            said[name] = one.kind if ours or one.kind not in _NO_TYPES else ""
+        elif name == "editor":
+            said[name] = " and ".join(_line(text.of(name, person)) for person in people(one.fields.get(name, ""))[0])
+        elif name == "pages":
+            said[name] = re.sub(r"\s*[-\u2013\u2014]+\s*", "-", text.line(name))
+        elif not _address(one.fields.get(name, "")):
+            said[name] = text.line(name)
+    if not ours and one.kind in _EDITED and not one.fields.get("author"):
+        said.pop("editor", None)  # they are the authors of the record
+    return {name: value for name, value in said.items() if value}
 
 
 def _own(record: Data) -> dict[str, str]:
     return {
         "ids": record["id"],
+        "publication": " ".join([*(record.get("publication") or {}), *(["key"] if record.get("key") else [])]),
         "entrysubtype": record["kind"],
+        "venue": escaped(record.get("venue") or ""),
+        "origdate": str(record.get("year") or ""),
         "eprintversion": str(record.get("arxiv_version") or ""),
         "links": " ".join(f"{name} {_verbatim(url)}" for name, url in (record.get("links") or {}).items()),
         "aliases": "; ".join(escaped(alias).replace(";", "{;}") for alias in record.get("aliases") or []),
@@ -112,7 +229,7 @@ def _verbatim(value: str) -> str:
     return value.replace("{", "%7B").replace("}", "%7D")
 
 
-def _written(entries: list[tuple[str, dict[str, str]]]) -> str:
+def _written(entries: list[tuple[str, str, dict[str, str]]]) -> str:
     from bibtexparser.entrypoint import write_string
     from bibtexparser.library import Library
     from bibtexparser.model import Block, Entry, Field
@@ -121,123 +238,123 @@ def _written(entries: list[tuple[str, dict[str, str]]]) -> str:
     layout = BibtexFormat()
     layout.indent, layout.block_separator, layout.trailing_comma = _INDENT, "\n", False
     blocks: list[Block] = [
-        Entry("misc", key, [Field(name, "{" + value + "}") for name, value in fields.items() if value])
-        for key, fields in entries
+        Entry(kind, key, [Field(name, "{" + value + "}") for name, value in fields.items() if value])
+        for key, kind, fields in entries
     ]
     return write_string(Library(blocks), unparse_stack=[], bibtex_format=layout)
 
 
-def loads(text: str, name: str) -> list[Work]:
-    """Every work of a BibTeX file, those that stand under one key included.
-
-    Raises InvalidRecordError naming `name` and the place of every entry that cannot be read.
-    """
-    works = []
-    for entry in _entries(text, name):
-        fields: dict[str, str] = {}
-        for field in entry.fields:
-            fields.setdefault(field.key.lower(), str(field.value).strip())
-        works.append(_work((entry.start_line or 0) + 1, entry.entry_type.lower(), fields))
-    return works
+def loads(text: str) -> Reading:
+    """Every work of a BibTeX file, those that stand under one key included, and the entries that cannot be read."""
+    found, unread = entries(text)
+    return Reading([_work(one) for one in found], unread)
 
 
-def _entries(text: str, name: str) -> list[Entry]:
-    """The entries with their enclosures gone and abbreviations (@string) written out."""
-    import logging
-
-    from bibtexparser.entrypoint import parse_string
-    from bibtexparser.library import Library
-    from bibtexparser.middlewares import default_parse_stack
-    from bibtexparser.model import Entry, ParsingFailedBlock, String
-
-    logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)  # it logs what it also returns
-    blocks, problems = [], []
-    for number, block in enumerate(parse_string(text, parse_stack=[]).blocks):
-        while isinstance(block, ParsingFailedBlock) and block.ignore_error_block:  # a key or field that stands twice
-            block = block.ignore_error_block
-        if isinstance(block, Entry):
-            block.key = str(number)
-            blocks.append(block)
-        elif isinstance(block, String):
-            blocks.append(block)
-        elif isinstance(block, ParsingFailedBlock):
-            problems.append(
-                f"{name}:{(block.start_line or 0) + 1}: not a whole entry: {(block.raw or '').strip()[:60]}"
-            )
-    if problems:
-        raise InvalidRecordError("\n".join(problems), hint="mend these entries, or take them out of the file")
-    library = Library(blocks)
-    for step in default_parse_stack():
-        library = step.transform(library)
-    return library.entries
-
-
-def _work(line: int, kind: str, fields: Mapping[str, str]) -> Work:
-    remarks = []
-    authors, others = _people(fields.get("author") or fields.get("editor") or "")
-    if others:
-        remarks.append("not all authors are named")
-    year = re.search(r"\b(1[6-9]|20)\d\d\b", fields.get("year") or fields.get("date") or "")
-    if year is None and (fields.get("year") or fields.get("date")):
-        remarks.append(f"no year in {fields.get('year') or fields.get('date')!r}")
-    found_arxiv, version = _arxiv(fields)
-    url = fields.get("url", "").removeprefix(r"\url{").rstrip("}")
-    subtype = fields.get("entrysubtype", "")
+def _work(one: BibEntry) -> Work:
+    fields, text = one.fields, _Texts(one.fields, one.remarks)
+    subtype, ident = fields.get("entrysubtype", ""), fields.get("ids", "")
+    ours = subtype in KINDS and bool(ident)  # an export of ours: `year` is that of the publication there
+    author = fields.get("author") or (fields.get("editor") if one.kind in _EDITED else None) or ""
+    authors, doubts = people(author)
+    one.remarks += doubts
+    found_arxiv, version = arxiv_in(fields)
     data: dict[str, Any] = {
-        "id": fields.get("ids"),
-        "kind": subtype if subtype in KINDS else _KIND_OF_TYPE.get(kind, "paper"),
-        "title": _line(fields.get("title", "")),
-        "authors": authors,
-        "year": int(year.group()) if year else None,
-        "venue": next((_line(fields[name]) for name in _VENUES if fields.get(name)), None),
+        "id": ident if ours else None,
+        "kind": subtype if ours else _KIND_OF_TYPE.get(one.kind, "paper"),
+        "title": text.title(),
+        "authors": [name for name in (_line(text.of("author", name)) for name in authors) if name],
+        "year": _year(fields, one.remarks, ours=ours),
+        "venue": _venue(fields, text),
+        "publication": _publication(one, text, ours=ours),
+        "key": one.key if not ours or "key" in fields.get("publication", "").split() else None,
         "arxiv": found_arxiv,
         "arxiv_version": version,
         "doi": _doi(fields.get("doi", "")),
-        "links": _links(fields.get("links"), url),
-        "aliases": [_line(part) for part in re.split(r"; ", fields["aliases"])] if fields.get("aliases") else [],
+        "links": _links(fields),
+        "aliases": [_line(text.of("aliases", part)) for part in re.split(r"; ", fields.get("aliases", "")) if part],
         "topics": [word.strip() for word in re.split("[,;]", fields.get("keywords", "")) if word.strip()],
-        "summary": plain(fields.get("annotation", "")).strip(),
-        "abstract": plain(fields.get("abstract", "")).strip(),
+        "summary": text.of("annotation", fields.get("annotation", "")).strip(),
+        "abstract": text.of("abstract", fields.get("abstract", "")).strip(),
     }
-    return Work(line, {name: value for name, value in data.items() if value}, tuple(remarks))
+    dropped = (
+        [] if ours else sorted(name for name in fields if name not in _KEPT and name not in text.used and fields[name])
+    )
+    if dropped:
+        one.remarks.append(f"not kept: {', '.join(dropped)}")
+    return Work(
+        one.line, {name: value for name, value in data.items() if value}, tuple(dict.fromkeys(one.remarks)), ours=ours
+    )
 
 
-def _people(field: str) -> tuple[list[str], bool]:
-    """Names as written on a paper, and whether more are meant."""
-    if not field:
-        return [], False
-    names = people(" ".join(field.split()))
-    found = [_line(split_bibtex(name).whole()) for name in names if name.lower() != "others"]
-    return [name for name in found if name], len(found) < len(names)
+class _Texts:
+    """The fields of an entry as text; one that the converter cannot read stays as its source, and is named."""
+
+    def __init__(self, fields: Mapping[str, str], remarks: list[str]) -> None:
+        self.fields, self.remarks, self.used = fields, remarks, set[str]()
+
+    def of(self, name: str, value: str) -> str:
+        """A value as text."""
+        self.used.add(name)
+        try:
+            return plain(value)
+        except NotLatexError as error:
+            self.remarks.append(f"{name}: left as its source, {error}")
+            return value
+
+    def line(self, name: str) -> str:
+        """A field as text on one line; empty if the entry lacks it."""
+        return _line(self.of(name, self.fields.get(name, "")))
+
+    def title(self) -> str:
+        """Title and subtitle."""
+        title, subtitle = self.line("title"), self.line("subtitle")
+        return f"{title}: {subtitle}" if title and subtitle else title or subtitle
 
 
-def _arxiv(fields: Mapping[str, str]) -> tuple[str | None, int | None]:
-    """arXiv id and version, wherever an entry keeps them: eprint, DOI, address, or journal `arXiv preprint ...`."""
-    version = fields.get("eprintversion", "")
-    places = [fields.get("doi", ""), fields.get("url", ""), *fields.get("journal", "").split()]
-    if fields.get("archiveprefix", fields.get("eprinttype", "arxiv")).lower() == "arxiv":
-        places.insert(0, fields.get("eprint", ""))
-    for place in places:
-        if found := arxiv_id(place):
-            return found[0], int(version) if version.isdecimal() else found[1]
-    return None, None
+def _year(fields: Mapping[str, str], remarks: list[str], *, ours: bool) -> int | None:
+    said = (fields.get("origdate") if ours else None) or fields.get("year") or fields.get("date") or ""
+    year = re.search(r"\b(1[6-9]|20)\d\d\b", said)
+    if year is None and said:
+        remarks.append(f"no year in {said!r}")
+    return int(year.group()) if year else None
+
+
+def _venue(fields: Mapping[str, str], text: _Texts) -> str | None:
+    """The first field that names one; an address is none."""
+    for name in _VENUES:
+        if fields.get(name) and not _address(fields[name]):
+            return text.line(name)
+    return None
 
 
 def _doi(text: str) -> str | None:
     """The bare DOI as it is written: its case means nothing, but is somebody's choice."""
+    text = text.strip()
     found = doi(text)
-    return text.strip()[-len(found) :] if found else None
+    return (text[-len(found) :] if text.lower().endswith(found) else found) if found else None
 
 
-def _links(own: str | None, url: str) -> dict[str, str]:
-    """The links that an export wrote, or the address of somebody else's entry if it says more than an identifier."""
-    words = own.split() if own else []
+def _links(fields: Mapping[str, str]) -> dict[str, str]:
+    """The links that an export wrote, or the addresses of somebody else's entry that say more than an identifier."""
+    words = fields.get("links", "").split()
     if words:
         return dict(zip(words[::2], words[1::2], strict=False))
-    if re.match("https?://", url) and arxiv_id(url) is None and doi(url) is None:
-        return {"home": url}
-    return {}
+    links: dict[str, str] = {}
+    for field, name in _ADDRESSES.items():
+        url = _address(fields.get(field, ""))
+        if url and arxiv_id(url) is None and doi(url) is None and url not in links.values():
+            links.setdefault(name, url)
+    return links
+
+
+def _address(value: str) -> str | None:
+    """The web address that a field is, with or without its command."""
+    value = value.strip()
+    found = re.fullmatch(r"\\(?:url|href)\s*\{([^{}]*)\}.*", value, re.DOTALL)
+    value = found[1].strip() if found else value
+    value = value.replace(r"\_", "_").replace(r"\%", "%").replace(r"\&", "&").replace(r"\#", "#").replace(r"\~", "~")
+    return value if re.match(r"https?://\S+$", value) else None
 
 
 def _line(value: str) -> str:
-    return " ".join(plain(value).split())
+    return " ".join(value.split())

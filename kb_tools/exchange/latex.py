@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -24,19 +26,129 @@ _SPECIAL = {
 # Pairs that TeX draws as one character: an empty group keeps them apart.
 _LIGATURE = re.compile(r"(?<=-)-|(?<=`)`|(?<=')'|(?<=[?!])`|(?<=<)<|(?<=>)>|(?<=,),")
 _MAY_BE_LATEX = re.compile(r"[\\{}$~%&]|--|``|''|[?!]`|<<|>>|,,")
+# What stands between dollars and is no price: one letter at least, a command, an index or nothing longer than a name.
+_FORMULA = re.compile(
+    r"(?<![\\$])\$(?!\s)((?:\\[A-Za-z]+|\\[{}|,;!]|[A-Za-z0-9{}^_+\-*/=().,|:;! ])+?)(?<!\s)\$(?![\d$])"
+)
+_TWO_WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,} +[A-Za-z]{2,}")
+_MATHS = re.compile(r"(?<!\\)(\$[^$]*\$)")
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_ACCENT = re.compile(
+    r"""(\{?)(
+        \\["'`^~=.]\s*(?:\{\\?[A-Za-z]\}|\\[ij](?![A-Za-z])|[A-Za-z])
+      | \\[cvHukrbdt](?:\s*\{\\?[A-Za-z]\}|\s+[A-Za-z](?![A-Za-z]))
+      | \\(?:ss|ae|AE|oe|OE|aa|AA|o|O|l|L|i|j)(?![A-Za-z])(?:\{\}|\s)?
+    )(\}?)""",
+    re.VERBOSE,
+)
+
+
+class NotLatexError(ValueError):
+    """A text that the converter cannot read; it is kept as its source."""
 
 
 def escaped(value: str) -> str:
-    """`value` with the characters that TeX reads made plain."""
+    """`value` with the characters that TeX reads made plain; formulas stay formulas."""
+    if "$" not in value:
+        return _escaped(value)
+    parts, end = [], 0
+    for found in _FORMULA.finditer(value):
+        if _is_formula(found.group()):
+            parts += [_escaped(value[end : found.start()]), found.group()]
+            end = found.end()
+    return "".join([*parts, _escaped(value[end:])])
+
+
+def _escaped(value: str) -> str:
     plain = "".join(_SPECIAL.get(letter, letter) for letter in value)
     return _LIGATURE.sub(lambda pair: "{}" + pair.group(), plain)
 
 
+def _is_formula(text: str) -> bool:
+    """Whether TeX sets a text between dollars as one formula, and it comes back as it is."""
+    inner = text[1:-1]
+    if not re.search(r"[A-Za-z]", inner) or _TWO_WORDS.search(inner) or inner.count("{") != inner.count("}"):
+        return False
+    try:
+        return plain(text) == text
+    except NotLatexError:
+        return False
+
+
 def plain(value: str) -> str:
-    """LaTeX as text: accents composed, markup and braces gone, formulas as they are."""
+    """LaTeX as text: accents composed, markup and braces gone, formulas and unknown commands as they are.
+
+    A bare `%` or `&` is text: bibliographies are full of them.  Raises NotLatexError.
+    """
     if not _MAY_BE_LATEX.search(value):
         return value
-    return _converter().latex_to_text(value)
+    try:
+        return _converter().latex_to_text(_prepared(value))
+    except Exception as error:  # noqa: BLE001 - the converter raises whatever it meets, IndexError and RecursionError too
+        raise NotLatexError(f"the converter stops at it ({type(error).__name__})") from None
+
+
+def accented(value: str) -> str:
+    """Text in which somebody wrote letters as TeX: they become letters, all else stays as it is."""
+    if "\\" not in value:
+        return value
+    return "".join(part if part.startswith("$") else _ACCENT.sub(_letter, part) for part in _MATHS.split(value))
+
+
+def _letter(found: re.Match[str]) -> str:
+    """The letter that a command writes, with a pair of braces around it gone; the source where it is none."""
+    before, command, after = found.groups()
+    try:
+        letter = unicodedata.normalize("NFC", plain(command)).strip()
+    except NotLatexError:
+        return found.group()
+    if len(letter) != 1:
+        return found.group()
+    return letter if before and after else before + letter + after
+
+
+def _prepared(value: str) -> str:
+    """LaTeX in which nothing is a comment, a column or an unknown command any more."""
+    value = re.sub(r"(?<!\\)((?:\\\\)*)([%&])", r"\1\\\2", value)
+    value = re.sub(r"(\\[A-Za-z]+)\s+(?=\{)", r"\1", value)
+    value = re.sub(r"\\href\{([^{}]*)\}\s*", r"\1 ", value)  # the converter knows its name and not its arguments
+    if len(re.findall(r"(?<!\\)\$", value)) % 2:
+        value = re.sub(r"(?<!\\)\$", r"\\$", value)
+    return "".join(part if part.startswith("$") else _protected(part) for part in _MATHS.split(value))
+
+
+def _protected(value: str) -> str:
+    """Text whose unknown commands, with the groups behind them, are written as the text that they are."""
+    found = [command for command in _COMMAND.finditer(value) if not _is_known(command[1])]
+    if not found:
+        return value
+    changes: dict[int, str] = {}
+    for command in found:
+        changes[command.start()] = r"\textbackslash{}"
+        for place, brace in _groups(value, command.end()):
+            changes[place] = "\\" + brace
+    return "".join(changes.get(place, letter) for place, letter in enumerate(value))
+
+
+def _groups(value: str, start: int) -> Iterator[tuple[int, str]]:
+    """The outer braces of the groups that follow one another from `start`."""
+    while value[start : start + 1] == "{":
+        depth = 0
+        for place in range(start, len(value)):
+            depth += {"{": 1, "}": -1}.get(value[place], 0) if value[place - 1] != "\\" else 0
+            if depth == 0:
+                yield start, "{"
+                yield place, "}"
+                start = place + 1
+                break
+        else:
+            return
+
+
+@cache
+def _is_known(command: str) -> bool:
+    spec = _converter().latex_context.get_macro_spec(command)
+    return bool(spec and spec.macroname == command)
 
 
 @cache

@@ -12,15 +12,27 @@ and its authors (in italics), links and description follow on the next lines, up
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
+from kb_tools.exchange.list_blocks import Block, blocks
 from kb_tools.exchange.markdown import HEADINGS
-from kb_tools.exchange.work import Work
+from kb_tools.exchange.work import Reading, Unread, Work
 from kb_tools.records.reference import arxiv_id, doi
 
-_HEADING = re.compile(r"(#+)\s+(.*?)\s*#*$")
-_BULLET = re.compile(r"(\s*)[-*+]\s+(.*)$")
+_URL = re.compile(r"https?://[^\s<>\"]+")
+_PAPERS = re.compile(
+    r"\.pdf$|//(?:www\.)?(?:proceedings|papers|jmlr|openreview|aclanthology|ieeexplore|dl\.acm|link\.springer|"
+    r"(?:bio|med)rxiv|sciencedirect|nature|semanticscholar)\.|//openaccess\.thecvf|//(?:www\.)?pmlr|\.mlr\.press"
+)
+# Words of a link that say what lies there, and not what it is called.
+_LABEL = re.compile(
+    r"(?i)[\W_]*(?:(?:the\s+|full\s+|official\s+|project\s+)?(?:paper|pdf|arxiv|abs|html|code|codes|github|git|repo|repository|"
+    r"project|page|home\s?page|web\s?site|website|web|link|links|video|slides?|poster|blog|demo|data|datasets?|here|"
+    r"openreview|doi|bib|bibtex|colab|supp|supplement|source|url|pytorch|tensorflow|jax|models?|weights|hugging\s?face|"
+    r"v?\d[\d.v]*)[\W_]*)+"
+)
+_WIKI = re.compile(r"\[\[[^\[\]()]*\]\](?!\()")
 _BOX = re.compile(r"\[([ xX])\]\s+")
 _LINK = re.compile(r"\[((?:\\.|[^\]\\])+)\]\(\s*<?([^\s)>]+)>?\s*\)")
 _QUOTED = re.compile(r'["“](.+?)["”]')
@@ -55,53 +67,152 @@ class _Item:
         self.links: list[tuple[str, str]] = []
         self.authors = ""
         self.year: int | None = None
+        self.venue = ""
         self.worth_reading: int | None = None
         self.read = False
         self.linked = False  # the title is the words of a link: all of it, a note in brackets too
         self.said: list[str] = []
 
 
-def loads(text: str) -> list[Work]:
-    """Every item of a list, in its order; `section` of each is the headings above it."""
-    return [_work(item) for item in _items(text)]
+def loads(text: str) -> Reading:
+    """Every item of a list, in its order; `section` of each is the headings above it.  What is no item is unread where
+    it carries an address."""
+    items: list[_Item] = []
+    unread: list[Unread] = []
+    above: list[_Item | None] = [None]  # the item at each depth that further lines belong to
+    for block in blocks(text):
+        del above[block.depth + 1 :]
+        above += [above[-1]] * (block.depth + 1 - len(above))
+        if block.depth == 0 or block.opens:
+            above[block.depth] = above[block.depth - 1] if block.depth else None
+        for number, line in enumerate(block.lines, block.line):
+            body = line.strip().removesuffix("\\").rstrip()
+            if not body:
+                continue
+            begun = _begin(number, block, body, first=number == block.line) if block.readable else None
+            if begun is not None:
+                items.append(begun)
+                above[block.depth] = begun
+            elif (open_item := above[block.depth]) is not None and block.readable:
+                _continue(open_item, body)
+            elif _URL.search(body):
+                unread.append(Unread(number, f"not read, though it carries an address: {' '.join(body.split())[:60]}"))
+    return Reading([_work(item) for item in items], unread)
 
 
-def _items(text: str) -> Iterator[_Item]:
-    section: list[tuple[int, str]] = []
-    item: _Item | None = None
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.rstrip().removesuffix("\\").rstrip()
-        if heading := _HEADING.match(line):
-            section = [
-                *((depth, name) for depth, name in section if depth < len(heading[1])),
-                (len(heading[1]), heading[2]),
-            ]
-        begun = None if heading or not line.strip() else _begin(number, [name for _, name in section], line)
-        if heading or begun or not line.strip():
-            if item is not None:
-                yield item
-            item = begun
-        elif item is not None:
-            _continue(item, line.strip())
-    if item is not None:
-        yield item
-
-
-def _begin(number: int, section: list[str], line: str) -> _Item | None:
+def _begin(number: int, block: Block, body: str, *, first: bool) -> _Item | None:
     """The item that a line begins; None if it begins none."""
-    bullet = _BULLET.match(line)
-    body = bullet[2] if bullet else line.strip()
-    box = _BOX.match(body)
+    if block.cells is not None:
+        return _of_row(number, block, block.cells)
+    section, bulleted = list(block.section), block.opens and first
+    box = _BOX.match(body) if bulleted else None
     body = body[box.end() :] if box else body
     link = _LINK.match(body)
     title, tail = (body[: link.end()], body[link.end() :]) if link else ("", body)
     mark = _WR.search(tail)
     body = (title + _READ.sub("", _WR.sub("", tail))).strip()
-    item = _of_body(number, section, body, bulleted=bullet is not None, boxed=box is not None)
+    item = _of_body(number, section, body, bulleted=bulleted, boxed=box is not None)
+    if item is None or _is_address(item.title) or (item.linked and _LABEL.fullmatch(item.title)):
+        item = _anywhere(number, section, body, bulleted=bulleted)
     if item is not None:
         item.read = bool(box and box[1] in "xX") or bool(_READ.search(tail))
         item.worth_reading = int(mark[1]) if mark else None
     return item
+
+
+def _is_title(words: str) -> bool:
+    """Whether words can be the name of a work: no address, no picture, no more than a label."""
+    return bool(re.search(r"\w", words)) and not _is_address(words) and not _LABEL.fullmatch(_plain(words))
+
+
+def _is_address(words: str) -> bool:
+    """Whether words are an address or a picture."""
+    return re.match(r"https?://|!\[|\[\[", _plain(words)) is not None
+
+
+def _anywhere(number: int, section: list[str], body: str, *, bulleted: bool) -> _Item | None:
+    """An item whose link does not stand first: behind its authors, in bold, or in brackets behind its title.
+
+    Outside of a list only a line that begins with the link or the title in bold of a paper is one: the rest is prose.
+    """
+    body = _WIKI.sub("", body).strip()
+    links = [(found[1], found[2]) for found in _LINK.finditer(body)]
+    bare = [url.rstrip(".,;:)>") for url in _URL.findall(_LINK.sub(" ", body))]
+    urls = [url for _, url in links] + bare
+    if not any(url.startswith("http") for url in urls):
+        return None
+    if not bulleted and not (re.match(r"\W{0,4}\[|\*\*", body) and any(_of_a_paper(url) for url in urls)):
+        return None
+    named = next((link for link in links if link[1].startswith("http") and _is_title(link[0].strip("* _"))), None)
+    quoted, bold = _QUOTED.search(body), re.search(r"\*\*((?:(?!\*\*).)+)\*\*", body)
+    before = re.split(r"\(?\[|https?://", body, maxsplit=1)[0].strip(" -–—:|,.(")
+    authors = ""
+    if quoted and not (named and quoted[1] in named[0]) and _is_title(quoted[1]):
+        title, authors = quoted[1], body[: quoted.start()].strip(" ,.:*")
+        rest = body[quoted.end() :]
+    elif named:
+        title, rest = named[0], body.replace(f"[{named[0]}]({named[1]})", " ", 1)
+    elif bold and _is_title(_LINK.sub("", bold[1])):
+        title, rest = _LINK.sub("", bold[1]), body[bold.end() :]
+    elif _is_title(before):
+        title, rest = before, body[len(before) :]
+    else:
+        left = re.sub(r"\s+", " ", _URL.sub(" ", _LINK.sub(" ", body))).strip(" -–—:|,.()[]")
+        if not _is_title(left):
+            return None
+        title, rest = left, ""
+    item = _Item(number, section, title.strip("* _"))
+    item.authors = authors
+    item.linked = named is not None and title == named[0]
+    item.links = [(_label(words) if (words, url) != named else "home", url) for words, url in links]
+    item.links += [("home", url) for url in bare]
+    left = _URL.sub(" ", _LINK.sub(" ", rest))
+    item.year = int(found.group()) if (found := _YEAR.search(left)) else None
+    left = re.sub(r"\s+", " ", re.sub(r"\[[\s,|]*\]|\([\s,|]*\)", " ", left)).strip(" -–—:|,.()[]*\\")
+    if re.search(r"[^\W\d]", left):
+        item.said.append(_plain(left))
+    return item
+
+
+def _of_row(number: int, block: Block, cells: Mapping[str, str]) -> _Item | None:
+    """The work of a table's row: the cell under `Title` or the like, else the first with a link that is named."""
+    links = [
+        (header, found[1], found[2])
+        for header, cell in cells.items()
+        for found in _LINK.finditer(cell)
+        if found[2].startswith("http")
+    ]
+    bare = [url.rstrip(".,;:)>") for cell in cells.values() for url in _URL.findall(_LINK.sub(" ", cell))]
+    if not links and not bare:
+        return None
+    titled = next((cell for header, cell in cells.items() if re.search(r"\b(?:title|paper|publication)\b", header)), "")
+    title = re.sub(r"\s+", " ", _LINK.sub(r"\1", titled)).strip(" *_")
+    if not _is_title(title):
+        title = next((words.strip("* _") for _, words, _ in links if _is_title(words.strip("* _"))), "")
+    if not title:
+        return None
+    item = _Item(number, list(block.section), title)
+    item.linked = True
+    item.links = [("home" if words.strip("* _") == title else _label(words), url) for _, words, url in links]
+    item.links += [("home", url) for url in bare]
+    for header, cell in cells.items():
+        text = _plain(_LINK.sub(r"\1", cell)).strip(" -*")
+        if "author" in header:
+            item.authors = text
+        elif re.search(r"venue|conf|journal|publish", header) and not item.venue:
+            item.venue = text
+        if re.search(r"year|date|venue|conf|publish", header) and item.year is None and (year := _YEAR.search(text)):
+            item.year = int(year.group())
+    return item
+
+
+def _label(words: str) -> str:
+    """The name of a link in a record."""
+    return re.sub(r"[^a-z0-9]+", "-", _plain(words).lower()).strip("-0123456789") or "home"
+
+
+def _of_a_paper(url: str) -> bool:
+    return bool(arxiv_id(url) or doi(url) or _PAPERS.search(url))
 
 
 def _of_body(number: int, section: list[str], body: str, *, bulleted: bool, boxed: bool) -> _Item | None:
@@ -110,7 +221,7 @@ def _of_body(number: int, section: list[str], body: str, *, bulleted: bool, boxe
         item.authors, item.year = cited[1], int(cited[2])
         return item
     link = _LINK.match(body)
-    if bulleted and link and not link[2].startswith("#"):
+    if bulleted and link and link[2].startswith("http"):
         item = _Item(number, section, link[1])
         item.links.append(("home", link[2]))
         item.linked = True
@@ -144,14 +255,12 @@ def _continue(item: _Item, line: str) -> None:
         return
     links = _SIDE_LINK.findall(line)
     if links or re.fullmatch(r"[A-Z][a-z]{2} \d{4}", line):
-        item.links += [(re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"), url) for name, url in links]
+        item.links += [(_label(name), url) for name, url in links]
         if item.year is None and (year := _YEAR.search(_SIDE_LINK.sub("", line))):
             item.year = int(year.group())
         return
-    bullet = _BULLET.match(line)
-    words = bullet[2] if bullet else line
-    if re.search(r"\w", words) and "](#" not in words:
-        item.said.append(_plain(words))
+    if re.search(r"\w", line) and "](#" not in line:
+        item.said.append(_plain(line))
 
 
 def _work(item: _Item) -> Work:
@@ -164,6 +273,7 @@ def _work(item: _Item) -> Work:
         "kind": _kind(item),
         "title": title,
         "authors": authors,
+        "venue": item.venue,
         "year": item.year or (int(heading_year) if heading_year else None),
         "aliases": [alias] if alias else [],
         "worth_reading": item.worth_reading,
@@ -209,8 +319,7 @@ def _kind(item: _Item) -> str:
         for kind, words in _WORD_OF_KIND:
             if re.search(rf"(?i)\b({words})\b", name):
                 return kind
-    papers = r"\.pdf$|//(proceedings|papers|jmlr|openreview)\."
-    return "paper" if not urls or re.search(papers, urls[0]) else "webpage"
+    return "paper" if not urls or _PAPERS.search(urls[0]) else "webpage"
 
 
 def _plain(text: str) -> str:

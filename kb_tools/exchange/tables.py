@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kb_tools.errors import InvalidRecordError
-from kb_tools.exchange.work import Data, Work, address
+from kb_tools.exchange.work import Data, Reading, Unread, Work, address
 from kb_tools.records.fields import RECORD_FIELDS
 from kb_tools.records.reader import Document
 from kb_tools.records.shapes import check_shapes
@@ -65,8 +65,8 @@ def dump_json(records: Mapping[str, Data]) -> str:
     )
 
 
-def load_json(text: str, name: str) -> list[Work]:
-    """The records of an export.  Raises InvalidRecordError naming `name` and what is wrong."""
+def load_json(text: str, name: str) -> Reading:
+    """The records of an export; an entry that is none is named.  Raises InvalidRecordError if it is no export."""
     hint = "write one with `kb export --format json`"
     try:
         data = json.loads(text)
@@ -77,24 +77,29 @@ def load_json(text: str, name: str) -> list[Work]:
     if data.get("schema_version") != SCHEMA_VERSION:
         version = data.get("schema_version")
         raise InvalidRecordError(f"{name} has schema_version {version!r}; this kb reads {SCHEMA_VERSION}", hint=hint)
-    return [Work(number, _checked(record, number, name)) for number, record in enumerate(data["data"], 1)]
+    works, unread = [], []
+    for number, record in enumerate(data["data"], 1):
+        try:
+            works.append(Work(number, _checked(record), ours=True))
+        except InvalidRecordError as error:
+            unread.append(Unread(number, f"entry {number} of data {error.message}", refused=True))
+    return Reading(works, unread)
 
 
-def _checked(record: object, number: int, name: str) -> dict:
-    """A record whose fields have the plain types of the model.  Raises InvalidRecordError."""
-    where = f"{name}: entry {number} of data"
+def _checked(record: object) -> dict:
+    """A record whose fields have the plain types of the model.  Raises InvalidRecordError that says what it does."""
     if not isinstance(record, dict):
-        raise InvalidRecordError(f"{where} is no record")
+        raise InvalidRecordError("is no record")
     unknown = [str(key) for key in record if key not in RECORD_FIELDS]
     if unknown:
-        raise InvalidRecordError(f"{where} has unknown fields {', '.join(unknown)}")
-    document = Document(Path(name), "")
+        raise InvalidRecordError(f"has unknown fields {', '.join(unknown)}")
+    document = Document(Path("data"), "")
     document.data = record
     check_shapes(document)
     if document.problems:
-        raise InvalidRecordError("\n".join(f"{where}: {problem.message}" for problem in document.problems))
+        raise InvalidRecordError("; ".join(problem.message for problem in document.problems))
     try:
         json.dumps(record, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        raise InvalidRecordError(f"{where} holds half a character (a lone surrogate)") from None
+        raise InvalidRecordError("holds half a character (a lone surrogate)") from None
     return record

@@ -1,4 +1,4 @@
-"""What a file names: a work, as far as the file tells, and where."""
+"""What a file names: its works, as far as it tells, what of it is no work, and where each stands."""
 
 from __future__ import annotations
 
@@ -12,13 +12,29 @@ class Work(NamedTuple):
     """One work that a file names.
 
     line: where, from 1.  fields: what it says, under a record's names.  remarks: what could not be taken, in words.
-    section: the headings above it, outermost first.
+    section: the headings above it, outermost first.  ours: a collection wrote it; it is taken as it is.
     """
 
     line: int
     fields: dict[str, Any]
     remarks: tuple[str, ...] = ()
     section: tuple[str, ...] = ()
+    ours: bool = False
+
+
+class Unread(NamedTuple):
+    """What a file holds and no work was made of.  refused: it should have been one, and cannot be read."""
+
+    line: int
+    says: str
+    refused: bool = False
+
+
+class Reading(NamedTuple):
+    """All that a file holds."""
+
+    works: list[Work]
+    unread: list[Unread]
 
 
 def address(record: Data) -> str | None:

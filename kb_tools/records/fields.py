@@ -18,6 +18,8 @@ RECORD_FIELDS: dict[str, type] = {
     "authors": list,
     "year": int,
     "venue": str,
+    "publication": dict,
+    "key": str,
     "arxiv": str,
     "arxiv_version": int,
     "doi": str,
@@ -46,7 +48,29 @@ RECORD_FIELDS: dict[str, type] = {
     "notes": list,
     "unverified": list,
     "withdrawn": bool,
+    "added": str,
+    "changed": str,
 }
+# What a bibliography says of a publication besides its venue, by BibTeX's names; `type` is the type of the entry.
+PUBLICATION_FIELDS = (
+    "type",
+    "volume",
+    "number",
+    "pages",
+    "publisher",
+    "editor",
+    "series",
+    "edition",
+    "chapter",
+    "school",
+    "institution",
+    "organization",
+    "address",
+    "month",
+    "isbn",
+    "issn",
+    "note",
+)
 TOPIC_FIELDS = ("title", "summary", "sources", "filled_by", "missing", "corrections")
 
 # Order of keys inside nested mappings, by the name of the field that holds them.

@@ -293,5 +293,7 @@ def _names(data: dict) -> Iterator[tuple[str, int]]:
         yield f"arxiv:{found[0] if found else data['arxiv']}", 2
     if data.get("doi"):
         yield f"doi:{data['doi'].lower()}", 2
+    if data.get("key"):
+        yield fold(data["key"]), 2
     for name in [data["title"], *(data.get("aliases") or [])]:
         yield fold(name), 3

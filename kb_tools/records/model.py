@@ -42,6 +42,26 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 ModuleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Number = Annotated[str, StringConstraints(pattern=r"^(section )?[A-Za-z0-9.]+$", max_length=20)]
+CitationKey = Annotated[str, StringConstraints(pattern=r"^[^\s,{}\"#%~\\]+$", max_length=200)]
+PublicationField = Literal[
+    "type",
+    "volume",
+    "number",
+    "pages",
+    "publisher",
+    "editor",
+    "series",
+    "edition",
+    "chapter",
+    "school",
+    "institution",
+    "organization",
+    "address",
+    "month",
+    "isbn",
+    "issn",
+    "note",
+]
 Step = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^(  )*\S(.*\S)?$")]
 
 
@@ -102,6 +122,10 @@ class Record(Strict):
     authors: list[Line] = Field(default_factory=list)
     year: int | None = Field(default=None, ge=1600, le=2100, description="Year of the first public version")
     venue: Line | None = None
+    publication: dict[PublicationField, Line] = Field(
+        default_factory=dict, description="What a citation says besides the venue, by BibTeX's names"
+    )
+    key: CitationKey | None = Field(default=None, description="Key under which texts cite it: permanent, and its own")
     arxiv: ArxivId | None = Field(default=None, description="arXiv id without version, always quoted")
     arxiv_version: int | None = Field(default=None, ge=1)
     doi: Doi | None = None
@@ -137,6 +161,8 @@ class Record(Strict):
     notes: list[Text] = Field(default_factory=list, description="Cautions that are nobody's error")
     unverified: list[Line] = Field(default_factory=list, description="Fields no second source has confirmed")
     withdrawn: bool = False
+    added: Date | None = Field(default=None, description="Day on which the record came to the collection")
+    changed: Date | None = Field(default=None, description="Day on which it last said something new, marks aside")
 
 
 class Outside(Strict):

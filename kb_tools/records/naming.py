@@ -14,6 +14,9 @@ _SMALL_WORDS = re.compile("(?i)a|an|the|on|in|of|and|for|to|with|from|by|is|are|
 # Letters that Unicode does not take apart.
 _LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ß": "ss", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
 _LONGEST = 64
+_COLLECTIVE = re.compile(
+    r"\b(?:Collaborations?|Team|Group|Consortium|Project|Inc\.?|Ltd\.?|Foundation|Institute|Association)$"
+)
 # Names of files in papers/ that are no records.
 RESERVED = frozenset(Path(name).stem for name in (TOPICS_FILE, OUTSIDE_FILE))
 
@@ -24,10 +27,17 @@ def ascii_word(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", folded)
 
 
+def is_collective(name: str) -> bool:
+    """Whether a name is that of a collaboration, a team or a company."""
+    return bool(_COLLECTIVE.search(name))
+
+
 def family_word(record: Mapping[str, Any]) -> str:
-    """The first author's last word; nothing without an author."""
+    """The first author's last word, the first of a collaboration's that says which; nothing without an author."""
     authors = record.get("authors")
     words = str(authors[0]).split() if isinstance(authors, list) and authors else []
+    if len(words) > 1 and is_collective(str(authors[0])):
+        words = [word for word in words if not _SMALL_WORDS.fullmatch(word)][:1]
     return ascii_word(words[-1]) if words else ""
 
 

@@ -44,8 +44,11 @@ _PATTERNS = {
         'write the bare id in quotes, as in "2006.11239" or "hep-th/9901001"',
     ),
     "doi": ("is not a DOI", 'write it as "10.1162/neco.2011.00142", without https://doi.org/'),
+    "key": ("is no citation key", "write it without spaces, commas, braces and what TeX reads as a command"),
     "links": ("is not a web address", "write a full https:// address"),
     "read_on": ("is not a date", 'write it as "2026-11-21"'),
+    "added": ("is not a date", 'write it as "2026-11-21"'),
+    "changed": ("is not a date", 'write it as "2026-11-21"'),
     "implementation": ("is not the name of a module", "write it as in implementations/, without .py"),
     "steps": (
         "must be one line, indented by two spaces for each loop around it",

@@ -41,8 +41,12 @@ _WITHDRAWN = re.compile(
     | \b(?:paper|article|manuscript|submission|preprint)\swithdrawn\b
     | \bwithdrawn\s(?:by|due|because)\b
     | \b(?:i|we)\s(?:hereby\s)?withdraw\b
+    | \bremoved\s(?:from\sarxiv\s)?by\s(?:the\s)?arxiv\b
     """
 )
+# A comment may speak of another paper, or of a venue that the paper left.
+_OF_ANOTHER = re.compile(r"(?i)\d{4}\.\d{4,5}|/\d{7}|\b(?:which|that|whose|supersedes|replaces)\b")
+_FROM_A_VENUE = re.compile(r"(?i)\s*from\s(?!arxiv\b)")
 _LATER = "nothing is wrong with the reference: try again in a few minutes"
 
 
@@ -194,7 +198,8 @@ def _paper(result: arxiv.Result) -> Upstream:
     return Upstream(
         service=NAME,
         title=title,
-        authors=tuple(name for name in authors if name),
+        # A colon between a collaboration and its members arrives as a name of its own.
+        authors=tuple(name for name in authors if name and re.search(r"\w", name)),
         year=result.published.year,
         abstract=abstract,
         venue=one_line(result.journal_ref or ""),
@@ -202,10 +207,22 @@ def _paper(result: arxiv.Result) -> Upstream:
         version=found[1],
         doi=doi((result.doi or "").split(" ")[0]),
         # An abstract speaks of other papers too: only one that begins so is about itself.
-        withdrawn=bool(
-            _WITHDRAWN.search(comment) or re.match(r"(?i)this \w+ (?:has been|is|was) withdrawn", abstract or "")
-        ),
+        withdrawn=_is_withdrawn(comment)
+        or re.match(r"(?i)this \w+ (?:has been|is|was) (?:withdrawn|removed by arxiv)", abstract or "") is not None,
     )
+
+
+def _is_withdrawn(comment: str) -> bool:
+    """Whether a comment says that its own paper was taken back from arXiv."""
+    for sentence in re.split(r"[.;]\s+", comment):
+        found = _WITHDRAWN.search(sentence)
+        if (
+            found
+            and not _OF_ANOTHER.search(sentence[: found.start()])
+            and not _FROM_A_VENUE.match(sentence, found.end())
+        ):
+            return True
+    return False
 
 
 def _text(element: ElementTree.Element, tag: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from kb_tools.errors import UsageError
-from kb_tools.records.reference import arxiv_id, doi
+from kb_tools.records.reference import arxiv_id, doi, impossible
 
 FORMS = (
     "2006.11239, arXiv:2006.11239v2, hep-th/9901001, an arxiv.org address, 10.48550/arXiv.2006.11239, or another DOI"
@@ -54,7 +53,7 @@ def parse(text: str) -> Reference:
     arxiv = arxiv_id(text)
     if arxiv is not None:
         bare, version = arxiv
-        reason = _impossible(bare)
+        reason = impossible(bare)
         if reason:
             raise UsageError(f"{shown} is no arXiv id: {reason}", hint=f"write {FORMS}")
         return Reference(text.strip(), bare, version, None)
@@ -64,24 +63,3 @@ def parse(text: str) -> Reference:
             raise UsageError(f"{shown} is no arXiv DOI: what follows the prefix is no arXiv id", hint=f"write {FORMS}")
         return Reference(text.strip(), None, None, plain)
     raise UsageError(f"{shown} is neither an arXiv id nor a DOI", hint=f"write {FORMS}")
-
-
-def year_of(arxiv: str) -> int:
-    """The year in an arXiv id: that of the first version."""
-    digits = int(re.sub(r"^.*/", "", arxiv)[:2])
-    return 1900 + digits if "/" in arxiv and digits >= 91 else 2000 + digits
-
-
-def _impossible(bare: str) -> str | None:
-    """Why there can be no such arXiv id: months, and the five digits since January 2015."""
-    number = re.sub(r"^.*/", "", bare)
-    year, month = int(number[:2]), int(number[2:4])
-    if not 1 <= month <= 12:
-        return f"it names the month {number[2:4]}"
-    if "/" in bare:
-        return None if year >= 91 or year <= 7 else f"ids of this form ended in 2007, not in {2000 + year}"
-    if (year, month) < (7, 4):
-        return "ids of this form began with 0704"
-    digits = len(number.partition(".")[2])
-    expected = 5 if year >= 15 else 4
-    return None if digits == expected else f"ids of {2000 + year} have {expected} digits after the point, not {digits}"

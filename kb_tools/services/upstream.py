@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import dataclass
 
 from kb_tools.errors import NetworkError
+from kb_tools.exchange.latex import accented
+from kb_tools.records import plain_text
 
 MAX_LETTERS = 20_000
-
-# What the strict reader refuses in a file: controls, bidirectional and zero-width formatting.
-_INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Cited:
 
 
 def one_line(text: str | None) -> str | None:
-    """Text on one line without invisible characters: titles arrive hard-wrapped, abstracts with Windows line ends.
+    """Text on one line, its entities, tags and TeX accents made letters.
 
     Raises NetworkError for a text that is longer than any field of a record may be.
     """
@@ -48,7 +45,4 @@ def one_line(text: str | None) -> str | None:
         return None
     if len(text) > MAX_LETTERS:
         raise NetworkError(f"a text of {len(text)} letters came back, which is no metadata", hint="look at the paper")
-    seen = "".join(
-        letter if unicodedata.category(letter) not in _INVISIBLE else " " if letter.isspace() else "" for letter in text
-    )
-    return unicodedata.normalize("NFC", re.sub(r"\s+", " ", seen).strip()) or None
+    return plain_text.one_line(accented(plain_text.without_markup(text))) or None

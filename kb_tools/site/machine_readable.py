@@ -6,12 +6,13 @@ The page "Data and feeds" (site/pages/data/index.md) says what each file holds; 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree
 
 from kb_tools.exchange import bibtex, work
+from kb_tools.exchange.venue import venue_of
 from kb_tools.records.model import Record
 from kb_tools.site.knowledge import Knowledge, name_of
 from kb_tools.site.writing import Memo
@@ -78,6 +79,8 @@ def mark(k: Knowledge, record: Record) -> dict[str, Any]:
 
 def linked_data(record: Record, key: str, address: str) -> str:
     """A paper as schema.org's ScholarlyArticle, safe inside a <script> element."""
+    venue = venue_of(record.model_dump())
+    part = {"journal": "Periodical", "conference": "Book", "workshop": "Book"}.get(venue.kind)  # proceedings are a book
     data: dict[str, Any] = {
         "@context": "https://schema.org",
         "@type": "ScholarlyArticle",
@@ -87,7 +90,7 @@ def linked_data(record: Record, key: str, address: str) -> str:
         "identifier": key,
         "url": f"{address}papers/{record.id}/" if address else None,
         "sameAs": work.address(record.model_dump()),
-        "isPartOf": {"@type": "Periodical", "name": record.venue} if record.venue else None,
+        "isPartOf": {"@type": part, "name": venue.name} if part else None,
     }
     text = json.dumps({k: v for k, v in data.items() if v}, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -96,10 +99,15 @@ def linked_data(record: Record, key: str, address: str) -> str:
 def citation(record: Record) -> list[tuple[str, str]]:
     """The citation_* tags that Zotero and Google Scholar read, without their prefix."""
     tags = [("title", record.title), *(("author", name) for name in record.authors)]
-    if record.year:
-        tags.append(("publication_date", str(record.year)))
-    if record.venue:
-        tags.append(("journal_title", record.venue))
+    venue = venue_of(record.model_dump())
+    if venue.year or record.year:
+        tags.append(("publication_date", str(venue.year or record.year)))
+    if venue.kind == "journal":
+        tags.append(("journal_title", venue.name))
+    elif venue.kind in ("conference", "workshop"):
+        tags.append(("conference_title", venue.name))
+    parts = {"volume": venue.volume, "issue": venue.number, "firstpage": venue.first_page, "lastpage": venue.last_page}
+    tags += [(name, value) for name, value in parts.items() if value]
     if record.doi:
         tags.append(("doi", record.doi))
     if record.arxiv:
@@ -108,9 +116,9 @@ def citation(record: Record) -> list[tuple[str, str]]:
 
 
 def feed(title: str, name: str, records: Iterable[Record], address: str) -> bytes:
-    """An Atom feed, newest papers first.  What was read last counts as news too: an entry changes with its record."""
+    """An Atom feed: what came or changed last stands first.  `published` is when the paper was, as far as is known."""
     root = ElementTree.Element("feed", xmlns=ATOM)
-    listed = sorted(records, key=lambda r: (-(r.year or 0), r.id))
+    listed = sorted(sorted(records, key=lambda r: (-(r.year or 0), r.id)), key=_day, reverse=True)
     up = address or "../" * name.count("/") or "./"
     _add(root, "title", title)
     _add(root, "id", FEED_ID + name)
@@ -122,6 +130,8 @@ def feed(title: str, name: str, records: Iterable[Record], address: str) -> byte
         _add(entry, "title", record.title)
         _add(entry, "id", f"{FEED_ID}papers/{record.id}")
         _add(entry, "updated", _moment([record]))
+        if published := _published(record):
+            _add(entry, "published", published)
         _add(entry, "link", rel="alternate", type="text/html", href=f"{up}papers/{record.id}/")
         for author in record.authors or ["unknown"]:
             _add(_add(entry, "author"), "name", author)
@@ -132,11 +142,21 @@ def feed(title: str, name: str, records: Iterable[Record], address: str) -> byte
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
 
 
+def _day(record: Record) -> str:
+    """When a record came, or last changed.  A build must not depend on the clock, so one that does not say is old."""
+    return max(record.added or "1970-01-01", record.changed or "")
+
+
 def _moment(records: Iterable[Record]) -> str:
-    """When the latest of them came out, or was read; a build must not depend on the clock."""
-    dates = [r.read_on or f"{r.year}-01-01" for r in records if r.read_on or r.year]
-    latest = datetime.fromisoformat(max(dates, default="1970-01-01")).replace(tzinfo=UTC)
-    return latest.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{max(map(_day, records), default='1970-01-01')}T00:00:00Z"
+
+
+def _published(record: Record) -> str | None:
+    """When the paper came out: the month of its arXiv id, else its year."""
+    month = re.match(r"(\d\d)(\d\d)\.", record.arxiv or "") if record.arxiv else None
+    if month:
+        return f"20{month[1]}-{month[2]}-01T00:00:00Z"
+    return f"{record.year}-01-01T00:00:00Z" if record.year else None
 
 
 def _add(parent: ElementTree.Element, tag: str, words: str | None = None, **attributes: str) -> ElementTree.Element:

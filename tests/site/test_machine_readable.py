@@ -70,7 +70,7 @@ def test_hostile_text_in_feeds_and_lists_is_text(small: Any, hostile: tuple[str,
 
 
 def test_bibtex_of_all_comes_back(small: Any, knowledge: Any) -> None:
-    works = bibtex.loads((small.folder / "data" / "papers.bib").read_text("utf-8"), "papers.bib")
+    works = bibtex.loads((small.folder / "data" / "papers.bib").read_text("utf-8")).works
     assert [work.fields["id"] for work in works] == knowledge.order
     assert works[0].fields["title"] == "Where to start"
 

@@ -56,6 +56,7 @@ def test_a_recorded_paper_becomes_a_record(kb, shelf, arxiv, web):
         "worth_reading": 2,
         "worth_reading_by": "editors",
         "status": "unread",
+        "added": date.today().isoformat(),
     }
     assert abstract.startswith("Graphs on lattice points")
     assert "1 of 3 in the reading order: Stands by itself; worth reading 2 of 3." in outcome.err
@@ -155,7 +156,7 @@ def test_update_refreshes_upstream_fields_only_and_keeps_every_other_byte(kb, sh
         'authors: ["Author of ddpm"]', 'authors: ["Author of DDPM", "Second Author"]'
     )
     expected = expected.replace("What it shows.\n", "What it shows.\nabstract: |-\n  What it does.\n")
-    assert path.read_text() == expected
+    assert path.read_text() == f'{expected}changed: "{date.today().isoformat()}"\n'
     again = kb(shelf, "add", "2006.11239", "--update")
     assert (again.code, "nothing upstream has changed" in again.err) == (0, True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shlex
 import sys
+from datetime import date
 
 import pexpect
 import pytest
@@ -31,6 +32,11 @@ def editor(monkeypatch, tmp_path):
     return use
 
 
+def dated(text: str) -> str:
+    """The text of a record that was changed today."""
+    return f'{text}changed: "{date.today().isoformat()}"\n'
+
+
 def test_a_valid_edit_is_kept_byte_for_byte(kb, shelf, editor):
     path = shelf.papers / "ddpm.yaml"
     before = path.read_text()
@@ -39,7 +45,7 @@ def test_a_valid_edit_is_kept_byte_for_byte(kb, shelf, editor):
     assert "+year:   2021  # first version" in dry.out
     assert path.read_text() == before
     assert kb(shelf, "edit", "ddpm").code == 0
-    assert path.read_text() == before.replace("year: 2020", "year:   2021  # first version")
+    assert path.read_text() == dated(before.replace("year: 2020", "year:   2021  # first version"))
     editor("pass")
     assert "nothing was changed" in kb(shelf, "edit", "ddpm").err
     assert not list(shelf.papers.glob(".*"))
@@ -57,8 +63,14 @@ def test_an_edit_that_is_not_valid_is_kept_beside_and_gone_on_with(kb, shelf, ed
     assert kb(shelf, "list").code == 0, "the draft is no record"
     editor("text = text.replace('MMXX', '2021')")
     assert "going on with the text kept" in kb(shelf, "edit", "ddpm").err
-    assert path.read_text() == before.replace("year: 2020", "year: 2021")
+    assert path.read_text() == dated(before.replace("year: 2020", "year: 2021"))
     assert not list(shelf.papers.glob(".*"))
+
+
+def test_an_editor_may_date_a_change(kb, shelf, editor):
+    editor("text = text.replace('year: 2020', 'year: 2021') + 'changed: \"2026-01-02\"\\n'")
+    assert kb(shelf, "edit", "ddpm").code == 0
+    assert shelf.index().record("ddpm")["changed"] == "2026-01-02"
 
 
 def test_a_record_that_changed_meanwhile_is_not_overwritten(kb, shelf, editor):
@@ -144,7 +156,7 @@ def test_on_a_terminal_the_editor_is_opened_again_at_the_error(shelf, nano):
     code, screen = at_a_terminal(shelf.root, "Open it again? [Y/n]", "\n", "edit", "ddpm")
     assert code == 0, screen
     assert "ddpm.yaml:6:1: year: must be a whole number" in screen
-    assert path.read_text() == before.replace("year: 2020", "year: 2021")
+    assert path.read_text() == dated(before.replace("year: 2020", "year: 2021"))
     assert nano.read_text() == "\n+6\n", "the second time at line 6"
     assert not list(shelf.papers.glob(".*"))
 

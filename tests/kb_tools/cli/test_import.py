@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,14 +45,17 @@ def test_new_works_are_added_once(kb, shelf, tmp_path):
     rows = data(kb(shelf, "import", str(file), "--json"))
     assert [(row["status"], row["id"], row["line"]) for row in rows] == [
         ("exists", "ddpm", 1),
-        ("new", "doe-2021-new-one", 2),
+        ("incomplete", "doe-2021-new-one", 2),
         ("exists", "doe-2021-new-one", 4),
     ]
+    assert rows[1]["remarks"] == ["not kept, no topic is called so: unheard of"]
+    assert [row["taken_for"] for row in rows] == [None, None, "A New One"]
     added = shelf.document("doe-2021-new-one").require()
     assert added == {
         "id": "doe-2021-new-one", "kind": "paper", "title": "A New One", "authors": ["Jane Doe"], "year": 2021,
         "arxiv": "2101.00001", "arxiv_version": 2, "topics": ["speed"], "status": "unread",
-        "unverified": ["kind", "title", "authors", "year"],
+        "publication": {"type": "article"}, "key": "b",
+        "unverified": ["kind", "title", "authors", "year"], "added": date.today().isoformat(),
     }  # fmt: skip
     assert kb(shelf, "check").code == 0
     after = files(shelf)
@@ -80,7 +84,7 @@ def test_a_collection_goes_through_a_file_into_another(kb, shelf, tmp_path, reco
     if form == "json":
         assert files(shelf) == before
     found = shelf.document("whole").require()
-    assert {key: found[key] for key in CARRIED} == {key: whole[key] for key in CARRIED}
+    assert {key: found.get(key) for key in CARRIED} == {key: whole.get(key) for key in CARRIED}
 
 
 def test_what_is_not_valid_is_left_out_and_the_rest_added(kb, shelf, tmp_path):
@@ -90,8 +94,8 @@ def test_what_is_not_valid_is_left_out_and_the_rest_added(kb, shelf, tmp_path):
     )
     outcome = kb(shelf, "import", str(file), "--json")
     assert outcome.code == 5
-    assert [row["status"] for row in data(outcome)] == ["new", "invalid", "invalid", "invalid"]
-    assert [path.stem for path in shelf.files()] == ["ddpm", "fine", "jane"]
+    assert [row["status"] for row in data(outcome)] == ["added", "refused", "added", "refused"]
+    assert [path.stem for path in shelf.files()] == ["ddpm", "fine", "jane", "nul"]
     assert kb(shelf, "list").code == 0
 
 
@@ -104,10 +108,10 @@ def test_an_id_of_a_file_that_is_not_valid_is_not_taken(kb, shelf, tmp_path):
 
 def test_a_file_that_cannot_be_read_changes_nothing(kb, shelf, tmp_path, monkeypatch):
     before = files(shelf)
-    (tmp_path / "broken.bib").write_text("@misc{a, title={Fine}}\n@misc{b, title={")
-    (tmp_path / "latin.bib").write_bytes(b"@misc{a, title={\xe9}}")
+    (tmp_path / "broken.bib").write_text("@misc{b, title={")
+    (tmp_path / "binary.bib").write_bytes(b"@misc{a, title={\xe9\0}}")
     (tmp_path / "x.pdf").write_text("%PDF")
-    for name, code in (("broken.bib", 5), ("latin.bib", 5), ("x.pdf", 2), ("none.bib", 3)):
+    for name, code in (("broken.bib", 5), ("binary.bib", 5), ("x.pdf", 2), ("none.bib", 3)):
         assert kb(shelf, "import", str(tmp_path / name)).code == code, name
     assert files(shelf) == before
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"\xef\xbb\xbf- [ ] From stdin\r\n")))
@@ -135,10 +139,12 @@ def test_a_list_that_names_the_code_of_a_paper_names_another_work(kb, make, reco
     shelf = make(record("paper", title="A Paper on Scores", links=links))
     file = tmp_path / "list.md"
     file.write_text(
-        "- [someone/score](https://github.com/someone/score)\n\n- [The PDF](https://example.org/score.pdf)\n"
+        "- [someone/score](https://github.com/someone/score)\n\n- [Notes on It](https://example.org/score.pdf)\n"
     )
     outcome = kb(shelf, "import", str(file), "--json")
-    assert [(one["status"], one["id"]) for one in data(outcome)] == [("new", "someone-score"), ("exists", "paper")]
+    first, second = data(outcome)
+    assert (first["status"], first["id"], first["maybe"]) == ("added", "someone-score", [])
+    assert (second["status"], second["maybe"]) == ("incomplete", ["paper"]), "one address, two titles: not certain"
 
 
 def test_the_whole_collection_comes_back_from_its_own_export(kb, tmp_path):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
+
+import pytest
 
 from kb_tools.records.store import Collection
 
@@ -56,3 +60,40 @@ def test_a_dry_run_shows_the_files_and_writes_none(kb, make, tmp_path):
     for line in ("+++ b/papers/topics.yaml", "+++ b/mkdocs.yml", '+site_name: "Mine"'):
         assert line in outcome.out.splitlines()
     assert not target.exists()
+
+
+@pytest.mark.parametrize("at", ["mkdocs.yml", "topics.yaml", "site"])
+def test_a_full_disk_leaves_nothing_half_made(at, tmp_path, monkeypatch, capfd):
+    from kb_tools.cli import main
+
+    def full(path, *_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    def write(path, text, **options):
+        return full(path) if path.name == at else real(path, text, **options)
+
+    real = Path.write_text
+    monkeypatch.setattr(Path, "write_text", write)
+    if at == "site":
+        errors = shutil.Error([("a", "b", "No space left on device")])
+        monkeypatch.setattr(shutil, "copytree", lambda *_, **__: (_ for _ in ()).throw(errors))
+    (tmp_path / "mine.txt").write_text("mine")
+    assert main(["init", str(tmp_path)]) == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert "cannot be filled: No space left on device" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_disk_that_takes_nothing_is_one_line_and_no_traceback(number, tmp_path, monkeypatch, capfd):
+    from kb_tools.cli import main
+    from kb_tools.records.store import Collection
+
+    def refuse(*_, **__):
+        raise OSError(number, "no", "papers/x.yaml")
+
+    assert main(["init", str(tmp_path / "new")]) == 0
+    file = tmp_path / "refs.bib"
+    file.write_text("@misc{a, title={Fine}}")
+    monkeypatch.setattr(Collection, "write", refuse)
+    assert main(["-C", str(tmp_path / "new"), "import", str(file)]) == 6
+    assert "papers/x.yaml: cannot be written: no" in capfd.readouterr().err

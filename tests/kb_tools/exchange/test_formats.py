@@ -49,8 +49,11 @@ def test_csl_json_as_citeproc_reads_it():
         {"family": "Galois", "given": "Évariste"},
     ]
     assert first["issued"] == {"date-parts": [[2020]]}
-    assert (first["id"], first["type"], first["title"]) == ("oord2020a", "article", RECORDS["a"]["title"])
-    assert (first["URL"], first["container-title"]) == ("https://arxiv.org/abs/2006.11230", "ICML 2020")
+    assert (first["id"], first["type"], first["title"]) == ("oord2020a", "paper-conference", RECORDS["a"]["title"])
+    assert (first["URL"], first["container-title"]) == (
+        "https://arxiv.org/abs/2006.11230",
+        "International Conference on Machine Learning",
+    )
     assert (second["id"], second["type"], second["URL"]) == ("b1", "book", "https://x.org/a")
 
 
@@ -71,8 +74,11 @@ def test_a_citation_comes_out_of_citeproc(tmp_path: Path):
 def test_ris_as_another_reader_reads_it():
     first, second = rispy.loads(ris.dumps(RECORDS, KEYS))
     assert first["authors"] == ["van den Oord, Aaron", "OpenAI", "Galois, Évariste"]
-    assert (first["type_of_reference"], first["id"], first["year"]) == ("JOUR", "oord2020a", "2020")
-    assert (first["title"], first["secondary_title"]) == (RECORDS["a"]["title"], "ICML 2020")
+    assert (first["type_of_reference"], first["id"], first["year"]) == ("CPAPER", "oord2020a", "2020")
+    assert (first["title"], first["secondary_title"]) == (
+        RECORDS["a"]["title"],
+        "International Conference on Machine Learning",
+    )
     assert (first["urls"], first["keywords"]) == (["https://arxiv.org/abs/2006.11230"], ["one", "two"])
     assert first["abstract"] == "First line. Second line."
     assert (second["type_of_reference"], second["authors"]) == ("BOOK", ["B, A"])
@@ -87,7 +93,9 @@ def test_csv_has_a_row_per_record_and_no_formulas():
 
 
 def test_json_comes_back_whole():
-    assert [work.fields for work in tables.load_json(tables.dump_json(RECORDS), "x.json")] == list(RECORDS.values())
+    assert [work.fields for work in tables.load_json(tables.dump_json(RECORDS), "x.json").works] == list(
+        RECORDS.values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,13 +105,28 @@ def test_json_comes_back_whole():
         ("[" * 100_000, "is not JSON"),
         ("{}", "no export"),
         ('{"schema_version": 9, "data": []}', "schema_version 9"),
-        ('{"schema_version": 1, "data": [1]}', "entry 1 of data is no record"),
-        ('{"schema_version": 1, "data": [{"id": "a", "kind": "paper", "title": 3}]}', "title: must be text"),
-        ('{"schema_version": 1, "data": [{"id": "a", "kind": "paper", "title": "x", "titel": 3}]}', "titel"),
-        ('{"schema_version": 1, "data": [{"id": "a", "kind": "paper", "title": "\\ud800"}]}', "surrogate"),
     ],
 )
 def test_json_that_is_no_export_is_refused(text, words):
     with pytest.raises(InvalidRecordError, match=r"x\.json") as caught:
         tables.load_json(text, "x.json")
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"schema_version": 1, "data": [1]}', "is no record"),
+        ('{"schema_version": 1, "data": [{"id": "a", "kind": "paper", "title": 3}]}', "title: must be text"),
+        ('{"schema_version": 1, "data": [{"id": "a", "kind": "paper", "title": "x", "titel": 3}]}', "titel"),
+        ('{"schema_version": 1, "data": [{"id": "a", "kind": "paper", "title": "\\ud800"}]}', "surrogate"),
+    ],
+)
+def test_an_entry_that_is_no_record_costs_itself(text, words):
+    both = text.replace('"data": [', '"data": [{"id": "ok", "kind": "paper", "title": "Fine"}, ')
+    found = tables.load_json(both, "x.json")
+    assert [work.fields["title"] for work in found.works] == ["Fine"]
+    (lost,) = found.unread
+    assert (lost.line, lost.refused) == (2, True)
+    assert lost.says.startswith("entry 2 of data ")
+    assert words in lost.says

@@ -33,7 +33,7 @@ def test_every_item_of_the_seeds_is_the_record_that_names_it():
         for source in record.get("sources", []):
             expected.setdefault((source["seed"], source["line"]), []).append(record["id"])
     for seed, text in SEEDS.items():
-        for found in match(lists.loads(text), ours, {}):
+        for found in match(lists.loads(text).works, ours, {}):
             assert found.record is None, f"{seed}:{found.work.line} is taken for new: {found.work}"
             assert found.id in expected.pop((seed, found.work.line))
     assert expected == IN_PASSING
@@ -41,7 +41,7 @@ def test_every_item_of_the_seeds_is_the_record_that_names_it():
 
 def test_the_seeds_alone_give_each_work_once():
     """Seeds 001 and 002 share ten papers, by title alone, for 001 has no links."""
-    works = [work for seed in ("001", "002") for work in lists.loads(SEEDS[seed])]
+    works = [work for seed in ("001", "002") for work in lists.loads(SEEDS[seed]).works]
     new = [found for found in match(works, [], {}) if found.record]
     again = [found for found in match(works, [], {}) if not found.record]
     assert {found.work.fields["title"] for found in again} <= {found.work.fields["title"] for found in new} | {
@@ -71,7 +71,7 @@ Named: https://example.org/named
 
 
 def test_the_styles_of_lists():
-    first, nested, cited, book, named = lists.loads(LIST)
+    first, nested, cited, book, named = lists.loads(LIST).works
     assert first.fields == {
         "kind": "paper", "title": "Denoising [Diffusion]", "authors": ["Jiaming Song", "Stefano Ermon"], "year": 2020,
         "arxiv": "2010.02502", "arxiv_version": 4, "worth_reading": 3, "status": "read", "summary": "Fast and simple.",
@@ -89,7 +89,7 @@ def test_the_styles_of_lists():
 def test_what_we_write_we_read():
     ours = {record["id"]: record for record in records()}
     topics = Collection(ROOT).index().topics()
-    works = lists.loads(markdown.dumps(ours, topics, "All of it"))
+    works = lists.loads(markdown.dumps(ours, topics, "All of it")).works
     assert len(works) == len(ours)
     by_id = {found.id: found.work for found in match(works, ours.values(), topics)}
     assert set(by_id) == set(ours)
@@ -102,7 +102,7 @@ def test_what_we_write_we_read():
 @pytest.mark.parametrize("hostile", ["[x](javascript:alert(1))", "**WR=3** <b>", "a_b*c*`d`|e~~f~~", "\\[ \\] & #"])
 def test_markup_in_a_title_stays_text(hostile):
     record = {"id": "a", "kind": "paper", "title": hostile, "year": 2020, "links": {"home": "https://example.org/(a)"}}
-    (work,) = lists.loads(markdown.dumps({"a": record}, {}, "# x"))
+    (work,) = lists.loads(markdown.dumps({"a": record}, {}, "# x")).works
     assert work.fields["title"] == hostile
     assert "worth_reading" not in work.fields
 
@@ -131,5 +131,5 @@ def test_a_name_is_no_name_of_somebody_elses_work():
         "- [Wrong title](https://arxiv.org/abs/2006.11239)": "paper",
     }
     for text, expected in asked.items():
-        (found,) = match(lists.loads(text), ours, {})
+        (found,) = match(lists.loads(text).works, ours, {})
         assert (None if found.record else found.id) == expected, text

@@ -79,7 +79,7 @@ def test_text_is_cleaned(server, web):
     title = "A\n  wrapped&#x202e;\ttitle with $x_t$ &amp; \\'e"
     server.answers = [web.feed(web.entry("2001.00001", title=title, authors=("A\u200b B", "")))]
     [paper] = arxiv.fetch(["2001.00001"]).values()
-    assert (paper.title, paper.authors) == ("A wrapped title with $x_t$ & \\'e", ("A B",))
+    assert (paper.title, paper.authors) == ("A wrapped title with $x_t$ & é", ("A B",))
     assert paper.abstract == "What it does."
 
 
@@ -95,7 +95,12 @@ def test_text_is_cleaned(server, web):
         ("The author has withdrawn this paper", True),
         ("We withdraw this article: Theorem 1 is false", True),
         ("(Retracted)", True),
+        ("This submission was removed by arXiv administrators", True),
         ("on the withdrawn state of matter; 3 figures", False),
+        ("This article supersedes arXiv:1912.00001, which has been withdrawn", False),
+        ("arXiv:1912.00001 has been withdrawn", False),
+        ("Withdrawn from a conference to be resubmitted; 12 pages", False),
+        ("Withdrawn from arXiv", True),
         ("Talk about how funds are withdrawn", False),
         ("12 pages; replaces a withdrawn version", False),
         ("10 pages, NeurIPS 2020", False),
@@ -241,3 +246,14 @@ def test_one_request_whatever_the_feed_counts(server, web):
     server.answers = [web.feed(web.entry("2001.00001"), web.entry("2001.00002"), total=5000)]
     assert set(arxiv.fetch(["2001.00001"])) == {"2001.00001"}
     assert len(server.asked) == 1
+
+
+def test_accents_and_entities_become_letters_and_formulas_stay(server, web):
+    journal = r"<arxiv:journal_ref>Eds. Andr\'ee Roe</arxiv:journal_ref>"
+    title = r"A Schr\"odinger Bridge with $\alpha$ Steps of Erd\H{o}s &amp;amp; &lt;i&gt;Sons&lt;/i&gt;"
+    authors = ("The Example Collaboration", ":", r"A. R{\o}e")
+    server.answers = [web.feed(web.entry("2106.00001", title=title, authors=authors, more=journal))]
+    [paper] = arxiv.fetch(["2106.00001"]).values()
+    assert paper.title == r"A Schrödinger Bridge with $\alpha$ Steps of Erdős & Sons"
+    assert paper.authors == ("The Example Collaboration", "A. Røe")
+    assert paper.venue == "Eds. Andrée Roe"

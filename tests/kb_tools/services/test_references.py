@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kb_tools.errors import UsageError
-from kb_tools.services.references import parse, parse_all, year_of
+from kb_tools.records.reference import year_of
+from kb_tools.services.references import parse, parse_all
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,16 @@ from kb_tools.services.references import parse, parse_all, year_of
         ("http://arxiv.org/html/2006.11239v2#S3", "2006.11239", 2, None),
         ("https://www.alphaxiv.org/abs/2006.11239", "2006.11239", None, None),
         ("https://huggingface.co/papers/2006.11239", "2006.11239", None, None),
+        ("arXiv:2006.11239 [cs.LG]", "2006.11239", None, None),
+        ("arXiv:2006.11239v2 [stat.ML]", "2006.11239", 2, None),
+        ("2006.11239,", "2006.11239", None, None),
+        ("(2006.11239)", "2006.11239", None, None),
+        ("arXiv 2006.11239", "2006.11239", None, None),
+        ("arXiv: 2006.11239", "2006.11239", None, None),
+        ("https://ar5iv.labs.arxiv.org/html/2006.11239", "2006.11239", None, None),
+        ("https://ar5iv.org/abs/2006.11239", "2006.11239", None, None),
+        ("https://arxiv.org/e-print/2006.11239", "2006.11239", None, None),
+        ("https://doi.org/10.1162%2Fneco_a_00142", None, None, "10.1162/neco_a_00142"),
         ("10.48550/arXiv.2006.11239", "2006.11239", None, None),
         ("https://doi.org/10.48550/arXiv.2006.11239", "2006.11239", None, None),
         ("hep-th/9901001", "hep-th/9901001", None, None),

@@ -302,7 +302,8 @@ def _method(root: Path, record: Record, module: str, out: Path, signature: str, 
     name = module.replace("_", "-")
     entries, code, stale = _evidence(root, name, module, mine)
     samples = [s for entry in entries for s in _samples(folder, entry, mine)]
-    fresh = _fresh(out / "runs" / name, name, mine)
+    kept = {sample.file.read_bytes() for sample in samples}
+    fresh = [s for s in _fresh(out / "runs" / name, name, mine) if s.file.read_bytes() not in kept]
     demo, flat = _demo(root, module, out, mine), _flat(root, module, mine)
     problems += mine
     return Method(record, source, demo, entries, code, stale, samples, fresh, flat, signature, tuple(mine))

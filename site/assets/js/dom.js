@@ -45,14 +45,10 @@ export function valuesOf(form, fields) {
   return Object.fromEntries(Object.keys(fields).map((name) => [name, String(data.get(name) ?? "").trim()]));
 }
 
-let region = null;
-
-// Says something to a screen reader, and shows it for a moment.
+// Says something to a screen reader, and shows it for a moment.  The region stands in the page from the start: one that
+// is made together with its first words is not read by all.
 export function say(text) {
-  if (region === null) {
-    region = make("div", { class: "kb-say", role: "status", "aria-live": "polite" });
-    document.body.append(region);
-  }
+  const region = document.querySelector("[data-say]");
   region.textContent = text;
   region.classList.add("is-shown");
   clearTimeout(say.timer);

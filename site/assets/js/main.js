@@ -3,6 +3,7 @@ import { Store, renamed } from "./progress.js";
 import { Marks } from "./marks.js";
 import { addCopyButtons } from "./copy.js";
 import { startKeys } from "./keys.js";
+import { startRows } from "./rows.js";
 import { startScheme } from "./scheme.js";
 import { startSearch } from "./search.js";
 
@@ -13,6 +14,7 @@ async function later(selector, module, start) {
 }
 
 startScheme();
+startRows();
 startSearch(base);
 startKeys();
 addCopyButtons();
@@ -24,7 +26,8 @@ for (const button of document.querySelectorAll("[data-print]")) {
 // What an address names is shown, also where it is folded away.
 function unfold() {
   const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (named?.tagName === "DETAILS") named.open = true;
+  const folded = named?.closest("details");
+  if (folded) folded.open = true;
 }
 addEventListener("hashchange", unfold);
 unfold();

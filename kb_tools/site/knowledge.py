@@ -132,8 +132,9 @@ class Knowledge:
         return main_goals(self.papers)
 
     def next(self, count: int) -> list[tuple[Record, str]]:
-        """What to read next by the status of the records, and why."""
-        return [(self.records[step.ids[0]], step.why) for step in next_papers(self.papers, count=count)]
+        """What a visitor who has read nothing reads first, and why; the status of the records is their owner's."""
+        fresh = {ident: record.model_copy(update={"status": "unread"}) for ident, record in self.papers.items()}
+        return [(self.records[step.ids[0]], step.why) for step in next_papers(fresh, count=count)]
 
     @cached_property
     def citation_keys(self) -> dict[str, str]:

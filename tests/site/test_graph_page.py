@@ -80,7 +80,7 @@ def test_neighbours_of_a_paper_grow_in_place(small: Any, opened: Callable) -> No
     page, _ = opened(small, "papers/start/")
     nodes = page.locator(".chart-box a.n")
     assert nodes.evaluate_all("all => all.map((n) => n.dataset.node)") == ["start", "ring"]
-    expect(page.locator('.chart-box a.n[data-node="start"]')).to_have_class("n w2 read")
+    expect(page.locator('.chart-box a.n[data-node="start"]')).to_have_class("n w2 unread")
     page.get_by_role("link", name="Two steps: 4 papers").click()
     expect(nodes).to_have_count(4)
     page.locator('.chart-box a.n[data-node="survey"]').click()

@@ -55,6 +55,23 @@ export function say(text) {
   say.timer = setTimeout(() => region.classList.remove("is-shown"), 2600);
 }
 
+// A question with two answers; Escape is the one that changes nothing.
+export function ask(question, details, yes, no) {
+  const buttons = [yes, no].map((words) => make("button", { value: words }, words));
+  const dialog = make("dialog", { class: "kb-dialog ask-card", "aria-labelledby": "ask-title" },
+    make("h2", { id: "ask-title" }, question), ...details.map((line) => make("p", {}, line)),
+    make("form", { method: "dialog", class: "answers" }, ...buttons));
+  document.body.append(dialog);
+  dialog.showModal();
+  buttons[1].focus();
+  return new Promise((answer) => {
+    dialog.addEventListener("close", () => {
+      answer(dialog.returnValue === yes);
+      dialog.remove();
+    });
+  });
+}
+
 // Copies, or where the browser refuses selects `node` so that the reader can.
 export async function copyText(text, node, done) {
   try {

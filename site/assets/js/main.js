@@ -1,5 +1,5 @@
 // Wires the page.  Each part does nothing where its elements are absent.
-import { Store, renamed } from "./progress.js";
+import { Store, difference, renamed } from "./progress.js";
 import { Marks } from "./marks.js";
 import { addCopyButtons } from "./copy.js";
 import { startKeys } from "./keys.js";
@@ -36,8 +36,8 @@ const answer = await fetch(new URL("data/marks.json", base));
 if (answer.ok) {
   const papers = await answer.json();
   const store = new Store(base);
-  const moved = renamed(store.marks, papers);
-  if (JSON.stringify(moved) !== JSON.stringify(store.marks)) store.save(moved, false);
+  const moved = difference(store.marks, renamed(store.marks, papers));
+  if (Object.keys(moved).length) store.change(moved, false);
   const marks = new Marks(store, papers, base);
   marks.start();
   await Promise.all([

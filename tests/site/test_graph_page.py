@@ -94,8 +94,16 @@ def test_size_of_the_picture(small: Any, opened: Callable) -> None:
     def width() -> float:
         return chart.evaluate("chart => chart.getBoundingClientRect().width")
 
-    natural = width()
+    def node() -> float:
+        return page.locator(".chart [data-node] rect").first.evaluate("one => one.getBoundingClientRect().width")
+
+    natural, drawn = width(), node()
     page.get_by_role("button", name="Larger").click()
     assert width() > natural
+    assert node() > 1.2 * drawn, "what is drawn grows, not its margin"
     page.get_by_role("button", name="Fit").click()
     assert width() <= 320
+    blank = page.locator("[data-chart-box]").evaluate(
+        "box => box.querySelector('.lane').getBoundingClientRect().top - box.getBoundingClientRect().top"
+    )
+    assert blank < 60, "nothing stands above the picture"

@@ -14,10 +14,15 @@ export function fold(text) {
   return text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
 }
 
+// Whether a key press belongs to an input method, which may be in the middle of a word.
+export function composing(event) {
+  return event.isComposing || event.keyCode === 229;
+}
+
 // Whether a key press belongs to the page, and not to a field, a dialog or the browser.  A dialog that was closed has
 // the focus for a moment longer.
 export function isFree(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
+  if (composing(event) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
   if (event.target.closest?.("dialog:not([open])")) return true;
   return !event.target.closest?.("input, select, textarea, dialog");
 }

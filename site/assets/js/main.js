@@ -16,7 +16,7 @@ async function later(selector, module, start) {
 startScheme();
 startRows();
 startSearch(base);
-startKeys();
+startKeys(base);
 addCopyButtons();
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;

@@ -42,8 +42,13 @@ class Tally:
     skipped: int
 
     @property
+    def done(self) -> int:
+        """What needs no more reading: read, or skipped on purpose."""
+        return self.read + self.skipped
+
+    @property
     def unread(self) -> int:
-        return self.total - self.read - self.reading - self.skipped
+        return self.total - self.done - self.reading
 
     @classmethod
     def of(cls, statuses: Iterable[str]) -> Tally:

@@ -103,12 +103,12 @@ def _bars(parts: list[tuple[str, Mapping[str, Tally]]], titles: Mapping[str, str
             put()
             put(style({"topic": "Topics", "goal": "On the way to"}[group], bold=True))
         for name, tally in tallies.items():
-            filled = round(_BAR * tally.read / tally.total)
-            bar = style("█" * filled, fg="green") + "░" * (_BAR - filled)
+            read, done = (round(_BAR * part / tally.total) for part in (tally.read, tally.done))
+            bar = style("█" * read, fg="green") + "▒" * (done - read) + "░" * (_BAR - done)
             rest = [
                 f"{count} {word}" for count, word in ((tally.reading, "reading"), (tally.skipped, "skipped")) if count
             ]
-            words = f"{tally.read} of {tally.total}" + (f", {', '.join(rest)}" if rest else "")
+            words = f"{tally.done} of {tally.total}" + (f", {', '.join(rest)}" if rest else "")
             put(f"{pad(names[name], widest)}  {bar}  {words}")
 
 

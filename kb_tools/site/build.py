@@ -14,10 +14,12 @@ from jinja2 import Environment
 
 from kb_tools.errors import KbError
 from kb_tools.records.model import Record
-from kb_tools.site.generator import NOT_FOUND, Generator
+from kb_tools.site.generator import NOT_FOUND, Generator, is_raw
 from kb_tools.site.knowledge import CollectionLike, Method, gather
 from kb_tools.site.markup import environment
 from kb_tools.site.pages import render
+from kb_tools.site.scripts import loaded
+from kb_tools.site.styles import Words, pruned
 from kb_tools.site.writing import Memo, read_tree, write_if_changed, write_tree
 
 STAMPS = "site.json"
@@ -81,9 +83,10 @@ class Builder:
 
     def _ready(self, config: Path, theme: Path) -> Generator:
         """The generator, anew when what it was made from has changed."""
-        frame = _frame(config, theme)
+        modules = loaded(theme.with_name("assets") / "js")
+        frame = _frame(config, theme, modules)
         if self._generator is None or frame != self._frame:
-            self._generator = Generator(config, self._out / "docs", self._out / "cache" / "theme")
+            self._generator = Generator(config, self._out / "docs", self._out / "cache" / "theme", modules)
             self._frame = frame
         return self._generator
 
@@ -95,13 +98,34 @@ class Builder:
             n for n, digest in pages.items() if before.get(n) == digest and (self._out / "site" / _html(n)).is_file()
         }
         tree: dict[str, bytes | None] = {name: data for name, data in files.items() if name not in pages}
-        tree |= generator.theme_files()
         tree |= {_html(name): None for name in same}
         if len(same) < len(pages) or not (self._out / "site" / NOT_FOUND).is_file():
             tree |= generator.pages(pages.keys() - same)
         else:
             tree[NOT_FOUND] = None
-        return tree
+        return tree | self._theme(generator, files, tree)
+
+    def _theme(
+        self, generator: Generator, files: Mapping[str, bytes], tree: Mapping[str, bytes | None]
+    ) -> dict[str, bytes]:
+        """The theme's style sheets without what no page can match.  tree: the site, with the pages that are new."""
+        words = Words()
+        for name, data in files.items():
+            if name.endswith(".js"):
+                words.add_script(data.decode())
+            elif name.endswith(".md") and is_raw(_body(data.decode())):
+                words.add_page(data.decode())
+            elif name.endswith(".md"):
+                words.add_page(self._built(_html(name), tree))
+        words.add_page(self._built(NOT_FOUND, tree), frame=True)
+        sheets = {name: data.decode() for name, data in generator.theme_files()}
+        own = [data.decode() for name, data in files.items() if name.endswith(".css")]
+        return {name: css.encode() for name, css in pruned(sheets, words, own).items()}
+
+    def _built(self, name: str, tree: Mapping[str, bytes | None]) -> str:
+        """A page of the site, whether it was made now or before."""
+        made = tree.get(name)
+        return (made if made is not None else (self._out / "site" / name).read_bytes()).decode()
 
     def _before(self) -> dict[str, str]:
         """Page -> digest of the Markdown that its HTML was made from; nothing if the frame was another one."""
@@ -116,15 +140,20 @@ class Builder:
         write_if_changed(self._out / STAMPS, json.dumps({"frame": self._frame, "pages": pages}).encode())
 
 
+def _body(markdown: str) -> str:
+    """What stands under the front matter."""
+    return markdown.split("\n---\n", 1)[-1]
+
+
 def _html(name: str) -> str:
     """Name in the site of a Markdown file: a folder of its own, unless it is its folder's index."""
     stem = name.removesuffix(".md")
     return f"{stem}.html" if stem.split("/")[-1] == "index" else f"{stem}/index.html"
 
 
-def _frame(config: Path, theme: Path) -> str:
-    """Digest of all that goes into every page: configuration, theme, versions, and how they are put together."""
-    digest = hashlib.sha256(f"{version('mkdocs')} {version('mkdocs-material')}".encode())
+def _frame(config: Path, theme: Path, modules: list[str]) -> str:
+    """Digest of all that goes into every page: configuration, theme, scripts, versions, how they are put together."""
+    digest = hashlib.sha256(f"{version('mkdocs')} {version('mkdocs-material')} {modules}".encode())
     own = Path(__file__).with_name("generator.py")
     for name, data in [*read_tree(theme).items(), *((path.name, path.read_bytes()) for path in (config, own))]:
         digest.update(f"{name}\0{len(data)}\0".encode())

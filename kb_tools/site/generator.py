@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -46,9 +46,12 @@ def is_raw(markdown: str) -> bool:
 
 
 class Generator:
-    """mkdocs with a configuration, set up once.  Errors: KbError when it refuses the configuration."""
+    """mkdocs with a configuration, set up once.  Errors: KbError when it refuses the configuration.
 
-    def __init__(self, config: Path, docs: Path, cache: Path) -> None:
+    modules: the scripts that pages tell the browser of before it finds them.
+    """
+
+    def __init__(self, config: Path, docs: Path, cache: Path, modules: Sequence[str] = ()) -> None:
         os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")
         from mkdocs.config import load_config
         from mkdocs.exceptions import MkDocsException
@@ -61,6 +64,7 @@ class Generator:
         cache.mkdir(parents=True, exist_ok=True)
         self._env = self._settings.theme.get_env()
         self._env.trim_blocks = self._env.lstrip_blocks = True
+        self._env.globals["modules"] = list(modules)
         self._env.bytecode_cache = FileSystemBytecodeCache(str(cache))
 
     @property

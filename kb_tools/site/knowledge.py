@@ -132,8 +132,9 @@ class Knowledge:
         return main_goals(self.papers)
 
     def next(self, count: int) -> list[tuple[Record, str]]:
-        """What to read next by the status of the records, and why."""
-        return [(self.records[step.ids[0]], step.why) for step in next_papers(self.papers, count=count)]
+        """What a visitor who has read nothing reads first, and why; the status of the records is their owner's."""
+        fresh = {ident: record.model_copy(update={"status": "unread"}) for ident, record in self.papers.items()}
+        return [(self.records[step.ids[0]], step.why) for step in next_papers(fresh, count=count)]
 
     @cached_property
     def citation_keys(self) -> dict[str, str]:
@@ -302,7 +303,8 @@ def _method(root: Path, record: Record, module: str, out: Path, signature: str, 
     name = module.replace("_", "-")
     entries, code, stale = _evidence(root, name, module, mine)
     samples = [s for entry in entries for s in _samples(folder, entry, mine)]
-    fresh = _fresh(out / "runs" / name, name, mine)
+    kept = {sample.file.read_bytes() for sample in samples}
+    fresh = [s for s in _fresh(out / "runs" / name, name, mine) if s.file.read_bytes() not in kept]
     demo, flat = _demo(root, module, out, mine), _flat(root, module, mine)
     problems += mine
     return Method(record, source, demo, entries, code, stale, samples, fresh, flat, signature, tuple(mine))

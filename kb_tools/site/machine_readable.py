@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.venue import venue_of
+from kb_tools.notation import spoken
 from kb_tools.records.model import Record
 from kb_tools.site.knowledge import Knowledge, name_of
 from kb_tools.site.writing import Memo
@@ -205,32 +206,34 @@ def _flat(words: str) -> str:
 
 
 def _documents(k: Knowledge) -> Iterable[Mapping[str, str]]:
-    """What the site's search reads: address, title, names, authors, kind, text."""
+    """What the site's search reads: address, title, names, authors, kind, why to read it, text."""
     for ident in k.order:
         r = k.records[ident]
         topics = " ".join(k.topics[t].title for t in r.topics if t in k.topics)
-        said = " ".join([r.why or "", r.summary or "", topics, r.venue or "", *(e.says for e in r.equations.values())])
-        yield _document(f"papers/{ident}/", r.title, [*r.aliases, ident, r.arxiv or ""], r.authors, r.kind, said)
+        said = " ".join([r.summary or "", topics, r.venue or "", *(e.says for e in r.equations.values())])
+        names = [*r.aliases, ident, r.arxiv or ""]
+        yield _document(f"papers/{ident}/", r.title, names, r.authors, r.kind, r.why or "", said)
     for ident, topic in k.topics.items():
-        yield _document(f"topics/{ident}/", topic.title, [ident], [], "topic", topic.summary)
+        yield _document(f"topics/{ident}/", topic.title, [ident], [], "topic", "", topic.summary)
     for ident, r in k.resources.items():
-        said = " ".join([r.summary or "", r.why or "", r.venue or ""])
-        yield _document(f"resources/#{ident}", r.title, r.aliases, r.authors, r.kind, said)
+        said = " ".join([r.summary or "", r.venue or ""])
+        yield _document(f"resources/#{ident}", r.title, r.aliases, r.authors, r.kind, r.why or "", said)
     for ident, method in k.methods.items():
         names = [method.name, *(name for _, name, *_ in method.source.definitions)]
-        yield _document(f"code/{ident}/", method.source.path, names, [], "method", method.source.docstring)
+        yield _document(f"code/{ident}/", method.source.path, names, [], "method", "", method.source.docstring)
 
 
 def _document(
-    url: str, title: str, names: Iterable[str], authors: Iterable[str], kind: str, said: str
+    url: str, title: str, names: Iterable[str], authors: Iterable[str], kind: str, why: str, said: str
 ) -> Mapping[str, str]:
     return {
         "u": url,
         "t": title,
-        "n": " ".join(filter(None, names)),
+        "n": "\n".join(filter(None, names)),
         "a": ", ".join(authors),
         "k": kind,
-        "x": " ".join(said.split()),
+        "w": spoken(" ".join(why.split())),
+        "x": spoken(" ".join(said.split())),
     }
 
 

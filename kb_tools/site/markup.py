@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from kb_tools.notation import Piece, pieces
+
 ALLOWED_SCHEMES = frozenset({"http", "https", "mailto"})
 ACTIVE = "[]{}\\`*_~!|"  # what Markdown, attribute lists and templates read, and HTML does not
 _ACTIVE = str.maketrans({c: f"&#{ord(c)};" for c in ACTIVE})
@@ -53,35 +55,22 @@ def sentences(value: str) -> list[str]:
     return [line.strip() for line in value.splitlines() if line.strip()]
 
 
-_GREEK = {
-    "alpha": "α", "abar": "ᾱ", "beta-tilde": "β̃", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε",
-    "epsilon": "ε", "eta": "η", "theta": "θ", "lambda": "λ", "mu": "μ", "rho": "ρ", "sigma": "σ", "tau": "τ",
-    "phi": "φ", "psi": "ψ", "omega": "ω",
-}  # fmt: skip
-_MATHS = re.compile(
-    rf"(?<![\w-])(?:(?P<name>[A-Za-z]|{'|'.join(_GREEK)})_(?P<index>\{{[^{{}}\s]{{1,12}}\}}|[A-Za-z0-9]+)(?![\w])"
-    rf"|(?P<greek>{'|'.join(_GREEK)})(?![\w-])|(?P<root>sqrt)(?=\())"
-)
-
-
 def prose(value: str, link: Callable[[str], Markup] = text) -> Markup:
-    """A sentence, with the plain-text maths of records (x_0, x_{t-1}, abar_t, sqrt(...)) set as maths.
+    """A sentence with the plain-text mathematics of records set.  `link` turns the stretches between into HTML."""
+    return Markup("").join(_html(piece, link) for piece in pieces(value))
 
-    `link` turns the stretches between into HTML.
-    """
-    out, last = [], 0
-    for match in _MATHS.finditer(value):
-        out.append(link(value[last : match.start()]))
-        if match["root"]:
-            out.append(Markup("√"))
-        else:
-            name = match["name"] or match["greek"]
-            out.append(Markup("<i>{}</i>").format(_GREEK.get(name, name)))
-        if match["index"]:
-            index = match["index"].strip("{}")
-            out.append(Markup("<sub>{}</sub>").format(text(_GREEK.get(index, index))))
-        last = match.end()
-    return Markup("").join([*out, link(value[last:])])
+
+def _html(piece: Piece, link: Callable[[str], Markup]) -> Markup:
+    if piece.kind == "code":
+        return Markup("<code>{}</code>").format(text(piece.body))
+    if piece.kind != "math":
+        return link(piece.body) if piece.kind == "text" else text(piece.body)
+    out = text(piece.body) if piece.upright or not piece.body else Markup("<i>{}</i>").format(text(piece.body))
+    if piece.sub:
+        out += Markup("<sub>{}</sub>").format(text(piece.sub))
+    if piece.sup:
+        out += Markup("<sup>{}</sup>").format(text(piece.sup))
+    return out
 
 
 def environment(templates: Path, cache: Path) -> Environment:

@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from kb_tools.site.typeset import BARS, CLOSERS, PAIRS, put_right
+
 MATHML = "http://www.w3.org/1998/Math/MathML"
 # fmt: off
 ELEMENTS = frozenset((
@@ -21,8 +23,8 @@ ELEMENTS = frozenset((
 ))
 ATTRIBUTES = frozenset((
     "display", "stretchy", "fence", "form", "lspace", "rspace", "minsize", "maxsize", "width", "height", "depth",
-    "linethickness", "accent", "accentunder", "displaystyle", "scriptlevel", "mathvariant", "columnalign",
-    "columnspacing", "rowspacing", "movablelimits", "separator", "largeop",
+    "linethickness", "accent", "accentunder", "displaystyle", "scriptlevel", "mathvariant",
+    "movablelimits", "separator", "largeop",
 ))
 # fmt: on
 ARGUMENTS = {
@@ -36,8 +38,13 @@ ARGUMENTS = {
     "munderover": 3,
 }
 
+_BRACES = frozenset("⏟⏞︷︸")
 _OPEN, _CLOSE = frozenset("([{|‖⌊⌈"), frozenset(")]}|‖⌋⌉")
 _ROWS = ("math", "msqrt", "mtd", "mstyle", "mpadded", "mphantom")  # they are rows themselves
+_SIZED = {  # delimiters that the converter leaves as they were typed after \\big and its kin
+    "\\lfloor": "⌊", "\\rfloor": "⌋", "\\lceil": "⌈", "\\rceil": "⌉", "\\langle": "⟨", "\\rangle": "⟩",
+    "\\{": "{", "\\}": "}", "\\|": "‖", "\\vert": "|", "\\Vert": "‖",
+}  # fmt: skip
 _GREEK = "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡϴΣΤΥΦΧΨΩ∇αβγδεζηθικλμνξοπρςστυφχψω∂ϵϑϰϕϱϖ"
 _GREEK_BASE = {"bold": 0x1D6A8, "italic": 0x1D6E2, "bold-italic": 0x1D71C}
 _LATIN_BASE = {"bold": 0x1D400, "bold-italic": 0x1D468, "script": 0x1D49C, "double-struck": 0x1D538}
@@ -50,9 +57,9 @@ _REWRITES = (
     (re.compile(r"\\(begin|end)\{(aligned|split|alignedat)\}"), r"\\\1{align*}"),
     (re.compile(r"\\[dt]frac\b"), r"\\frac"),
     (re.compile(r"\\(?:no(?:number|tag)|label\{[^{}]*\}|tag\{[^{}]*\})"), ""),
-    (re.compile(r"(\\[bB]igg?[lrm]?)\s*\\\|"), r"\1‖"),
     (re.compile(r"(?<!\\):="), r"\\coloneqq "),
     (re.compile(r"\\arg(?![A-Za-z])"), r"\\operatorname{arg}"),
+    (re.compile(r"\\!"), ""),  # a space below nothing, which MathML Core has not
 )
 
 
@@ -81,12 +88,13 @@ def mathml(tex: str, *, display: bool = True) -> Markup:
     _tidy(root)
     for node in reversed(list(root.iter())):
         _unwrap(node)
+    put_right(root, f"{{{MATHML}}}")
     for node in root.iter():
         _leave_to_defaults(node)
     for node in root.iter():  # HTML knows its own MathML: no namespace is written
         node.tag = _name(node)
     root.attrib = {"display": "block"} if display else {}
-    return Markup(ElementTree.tostring(root, encoding="unicode", short_empty_elements=False))  # noqa: S704
+    return Markup(ElementTree.tostring(root, encoding="unicode").replace(" />", "/>"))  # noqa: S704
 
 
 def alphabet(char: str, variant: str) -> str:
@@ -141,6 +149,8 @@ def _tidy(root: ElementTree.Element) -> None:
             raise MathError(f"<{name}> needs {ARGUMENTS[name]} arguments and has {len(node)}")
         if name not in ELEMENTS:
             raise MathError(f"<{name}> has no place in an equation")
+        if name == "mo" and node.text in _SIZED:
+            node.text = _SIZED[node.text]
         if "\\" in (node.text or ""):
             raise MathError(f"{node.text} is not known")
         for attribute in [a for a in node.attrib if a not in ATTRIBUTES]:
@@ -149,6 +159,12 @@ def _tidy(root: ElementTree.Element) -> None:
         if variant and variant != "normal":
             del node.attrib["mathvariant"]
             node.text = "".join(alphabet(c, variant) for c in node.text or "")
+        if name == "mi" and (node.text in PAIRS or node.text in CLOSERS):
+            node.tag, node.attrib = f"{{{MATHML}}}mo", {"stretchy": "false"}
+            if node.text not in BARS:
+                node.set("form", "prefix" if node.text in PAIRS else "postfix")
+        if name == "mo" and node.text in _BRACES:
+            raise MathError("a brace under or over an expression is not drawn alike everywhere: name its parts")
         if name == "mi" and node.text == "~":
             node.tag, node.text = f"{{{MATHML}}}mo", "∼"  # the relation, which stands apart from what it relates
         if name == "mi" and node.text in (":", ";", ",", "!"):

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from kb_tools.equations import SECTION, anchor_name
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.markdown import HEADINGS
+from kb_tools.notation import spoken
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
 from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg
@@ -24,7 +25,7 @@ from kb_tools.site.knowledge import Knowledge, Method, Sample, name_of
 from kb_tools.site.listing import Address, Excerpt, MethodSource
 from kb_tools.site.markup import page, prose, sentences, text
 from kb_tools.site.maths import MathError, mathml
-from kb_tools.site.proofs import figure
+from kb_tools.site.proofs import figure, set_number
 from kb_tools.site.writing import Memo, read_tree
 
 WORTH = {1: "skim it", 2: "read it", 3: "read and implement it"}
@@ -35,6 +36,7 @@ LONG_WAY = 14  # papers before a goal that the page of goals names
 HALF_PAGE_GLYPHS = 38
 HALF_PAGE_COLUMNS = 84
 MANY_SD = 99
+GIST = 72  # characters of a heading
 ROLES = (("loss", "objective"), ("sample",))  # in names of functions: what is minimised, and what samples
 IN_GROUP = {"common": "What no paper owns", "verification": "What verifies"}
 
@@ -52,13 +54,16 @@ class ShownCode:
 class ShownEquation:
     """An equation ready to be shown; `mathml` is None when its LaTeX could not be set.
 
+    gist: what it is, for its heading.  rest: all that is said of it, where that is more.
+
     `wide`: half of a page is too narrow for it or for its line of code, so that they stand under each other.
     """
 
     anchor: str
     name: str
     tex: str
-    says: str
+    gist: str
+    rest: str
     mathml: Markup | None
     code: list[ShownCode]
     wide: bool
@@ -160,6 +165,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         mark=mark,
         link=link,
         figure=figure,
+        number=set_number,
         slug=slug,
         summary=partial(summary, k),
         named=partial(named, k),
@@ -326,11 +332,28 @@ def _paper(
         "local": local,
         "compared": [(c.name, c.title) for c in compared_in(compared, record)],
     }
+    context["parts"] = _parts(method, context)
     extra = {
         "cite": machine_readable.citation(record),
         "linked_data": machine_readable.linked_data(record, k.citation_keys[record.id], address),
     }
-    return _Page(name, record.title, "paper.html", context, record.why or "", extra)
+    return _Page(name, record.title, "paper.html", context, spoken(record.why or ""), extra)
+
+
+def _parts(method: Method | None, context: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where one can jump to on the page of a paper: anchors and names, in the order in which they stand."""
+    parts = [
+        ("summary", "In short", True),
+        ("symbols", "Symbols", context["symbols"]),
+        ("algorithms", "Algorithms", context["algorithms"]),
+        ("equations", "Equations", context["equations"]),
+        ("samples", "Samples", method),
+        ("claims", "Measured", method and method.claims),
+        ("neighbours", "Neighbours", context["local"]),
+        ("path", "The way here", True),
+        ("cite", "Cite", True),
+    ]
+    return [(anchor, name) for anchor, name, there in parts if there]
 
 
 def mark(record: Record) -> Markup:
@@ -447,7 +470,15 @@ def _equations(k: Knowledge, record: Record, method: Method | None, seen: Addres
         wide = glyphs > HALF_PAGE_GLYPHS or longest > HALF_PAGE_COLUMNS
         code = _shown(method.source, excerpts, seen) if method else []
         name = anchor_name("Equation", number)
-        yield ShownEquation(_anchor("eq", number), name, equation.tex, equation.says, shown, code, wide)
+        gist = _gist(equation.says)
+        rest = equation.says if len(gist) < len(equation.says.rstrip(".")) else ""
+        yield ShownEquation(_anchor("eq", number), name, equation.tex, gist, rest, shown, code, wide)
+
+
+def _gist(said: str) -> str:
+    """All of it or, if that is long, the first clause, as it goes on after a name and a comma."""
+    clause = said.rstrip(".") if len(said) <= GIST else re.split(r"[:;.](?:\s|$)|,\s", said, maxsplit=1)[0]
+    return clause[:1].lower() + clause[1:] if clause[1:2].islower() or clause[1:2] == " " else clause
 
 
 def _topic(k: Knowledge, i: str) -> _Page:
@@ -548,7 +579,7 @@ def _samples(k: Knowledge, files: dict[str, bytes]) -> dict[Path, ShownSample]:
 
 
 def _as_shown(sample: Sample, name: str) -> ShownSample:
-    return ShownSample(name, sample.alt, sample.width, sample.height, sample.caption)
+    return ShownSample(name, spoken(sample.alt), sample.width, sample.height, sample.caption)
 
 
 def _by_topic(k: Knowledge, records: Iterable[Record]) -> dict[str, list[Record]]:

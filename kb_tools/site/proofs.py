@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from markupsafe import Markup
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 GROUPS = ("methods", "common", "verification")  # of modules in which bugs are planted, each with a total of its own
@@ -162,6 +163,18 @@ def said(value: object) -> str:
 def figure(value: float) -> str:
     """Four significant digits, without an exponent where one can be read without it."""
     return f"{float(value):.4g}".replace("e-0", "e-").replace("e+0", "e+")
+
+
+def set_number(value: float) -> Markup:
+    """The same for a page: what has an exponent is set as a power of ten, and no line breaks within."""
+    short = figure(value)
+    if "e" not in short:
+        return Markup('<span class="num">{}</span>').format(short.replace("-", "−"))
+    digits, _, power = f"{float(value):.1e}".partition("e")
+    digits = digits.removesuffix(".0").replace("-", "−")
+    sign = "−" if power.startswith("-") else ""
+    times = "" if digits == "1" else f"{digits} × "
+    return Markup('<span class="num">{}10<sup>{}{}</sup></span>').format(times, sign, power.lstrip("+-0"))
 
 
 def _words(name: str) -> str:

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -22,6 +23,7 @@ from kb_tools.records.layout import dump, dump_topics
 from kb_tools.records.store import Collection
 from kb_tools.site.build import Report, build
 from kb_tools.site.serve import Handler
+from tests.site import firefox
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = (
@@ -238,6 +240,24 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Any]]:
+    """second() is a window of Firefox.  Where there is none its tests are skipped, but not on CI."""
+    program = firefox.found()
+    with ExitStack() as stack:
+        windows: list[Any] = []
+
+        def window() -> Any:
+            if program is None:
+                assert not os.environ.get("CI"), "no firefox here: tests/ensure_programs.sh installs one"
+                pytest.skip("no firefox here: only chromium was looked at")
+            if not windows:
+                windows.append(stack.enter_context(firefox.firefox(program, tmp_path_factory.mktemp("firefox"))))
+            return windows[0]
+
+        yield window
+
+
+@pytest.fixture(scope="session")
 def hostile() -> tuple[str, ...]:
     """Payloads that the record called `spite` carries, joined by blanks, in each of its fields."""
     return HOSTILE
@@ -286,7 +306,7 @@ class Watched:
 
     def page(self) -> Page:
         page = self.context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         return page
 
 

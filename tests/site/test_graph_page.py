@@ -80,7 +80,7 @@ def test_neighbours_of_a_paper_grow_in_place(small: Any, opened: Callable) -> No
     page, _ = opened(small, "papers/start/")
     nodes = page.locator(".chart-box a.n")
     assert nodes.evaluate_all("all => all.map((n) => n.dataset.node)") == ["start", "ring"]
-    expect(page.locator('.chart-box a.n[data-node="start"]')).to_have_class("n w2 read")
+    expect(page.locator('.chart-box a.n[data-node="start"]')).to_have_class("n w2 unread")
     page.get_by_role("link", name="Two steps: 4 papers").click()
     expect(nodes).to_have_count(4)
     page.locator('.chart-box a.n[data-node="survey"]').click()
@@ -94,8 +94,16 @@ def test_size_of_the_picture(small: Any, opened: Callable) -> None:
     def width() -> float:
         return chart.evaluate("chart => chart.getBoundingClientRect().width")
 
-    natural = width()
+    def node() -> float:
+        return page.locator(".chart [data-node] rect").first.evaluate("one => one.getBoundingClientRect().width")
+
+    natural, drawn = width(), node()
     page.get_by_role("button", name="Larger").click()
     assert width() > natural
+    assert node() > 1.2 * drawn, "what is drawn grows, not its margin"
     page.get_by_role("button", name="Fit").click()
     assert width() <= 320
+    blank = page.locator("[data-chart-box]").evaluate(
+        "box => box.querySelector('.lane').getBoundingClientRect().top - box.getBoundingClientRect().top"
+    )
+    assert blank < 60, "nothing stands above the picture"

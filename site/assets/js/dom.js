@@ -14,10 +14,15 @@ export function fold(text) {
   return text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
 }
 
+// Whether a key press belongs to an input method, which may be in the middle of a word.
+export function composing(event) {
+  return event.isComposing || event.keyCode === 229;
+}
+
 // Whether a key press belongs to the page, and not to a field, a dialog or the browser.  A dialog that was closed has
 // the focus for a moment longer.
 export function isFree(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
+  if (composing(event) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
   if (event.target.closest?.("dialog:not([open])")) return true;
   return !event.target.closest?.("input, select, textarea, dialog");
 }
@@ -45,18 +50,31 @@ export function valuesOf(form, fields) {
   return Object.fromEntries(Object.keys(fields).map((name) => [name, String(data.get(name) ?? "").trim()]));
 }
 
-let region = null;
-
-// Says something to a screen reader, and shows it for a moment.
+// Says something to a screen reader, and shows it for a moment.  The region stands in the page from the start: one that
+// is made together with its first words is not read by all.
 export function say(text) {
-  if (region === null) {
-    region = make("div", { class: "kb-say", role: "status", "aria-live": "polite" });
-    document.body.append(region);
-  }
+  const region = document.querySelector("[data-say]");
   region.textContent = text;
   region.classList.add("is-shown");
   clearTimeout(say.timer);
   say.timer = setTimeout(() => region.classList.remove("is-shown"), 2600);
+}
+
+// A question with two answers; Escape is the one that changes nothing.
+export function ask(question, details, yes, no) {
+  const buttons = [yes, no].map((words) => make("button", { value: words }, words));
+  const dialog = make("dialog", { class: "kb-dialog ask-card", "aria-labelledby": "ask-title" },
+    make("h2", { id: "ask-title" }, question), ...details.map((line) => make("p", {}, line)),
+    make("form", { method: "dialog", class: "answers" }, ...buttons));
+  document.body.append(dialog);
+  dialog.showModal();
+  buttons[1].focus();
+  return new Promise((answer) => {
+    dialog.addEventListener("close", () => {
+      answer(dialog.returnValue === yes);
+      dialog.remove();
+    });
+  });
 }
 
 // Copies, or where the browser refuses selects `node` so that the reader can.

@@ -33,6 +33,7 @@ export function startList(marks, base) {
   const rows = [...list.children];
   const shown = document.querySelector("[data-shown]");
   const empty = document.querySelector("[data-empty]");
+  const facets = document.querySelector("[data-facets-of]");
   const resets = [...document.querySelectorAll("[data-reset]")];
   const views = document.querySelector("[data-views]");
   const text = new Map(rows.map((row) => [row, fold(row.textContent)]));
@@ -101,6 +102,8 @@ export function startList(marks, base) {
     show(coming);
     count(failed);
     const filtered = Object.keys(FIELDS).some((name) => name !== "sort" && want[name]);
+    const set = NAMES.filter((name) => want[name]).length;
+    facets.textContent = set ? `Topic, year and more (${set} set)` : "Topic, year and more";
     shown.textContent = filtered ? `${visible} of ${rows.length} papers` : `${rows.length} papers`;
     empty.hidden = visible > 0;
     table.hidden = visible === 0;
@@ -152,7 +155,11 @@ export function startList(marks, base) {
     apply(true);
     form.elements.q.blur();
   });
-  form.addEventListener("input", () => apply(true));
+  for (const control of form.elements) control.addEventListener("input", () => apply(true));
+  facets.addEventListener("click", () => {
+    const open = document.getElementById("facets").classList.toggle("is-open");
+    facets.setAttribute("aria-expanded", open);
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   resets.forEach((button) => button.addEventListener("click", reset));
   for (const button of views.children) button.addEventListener("click", () => turn(button.dataset.viewTo));
@@ -167,6 +174,7 @@ export function startList(marks, base) {
     apply(false);
   });
   form.hidden = false;
+  document.querySelector("[data-sort]").hidden = false;
   views.hidden = false;
   fromAddress(form, FIELDS);
   look(view);

@@ -13,7 +13,7 @@ export function startGoals(marks) {
   function apply(remember) {
     const { goal, left: onlyLeft } = valuesOf(form, FIELDS);
     const ids = goal ? closure(goal, marks.papers) : new Set(marks.order);
-    const { total, read, left } = marks.count([...ids]);
+    const { total, read, skipped, left } = marks.count([...ids]);
     let place = 0;
     for (const row of rows) {
       const { id } = row.dataset;
@@ -22,7 +22,7 @@ export function startGoals(marks) {
       row.querySelector("[data-why]").textContent = goal && ids.has(id) ? whyHere(id, goal, ids, marks.papers) : said.get(row);
     }
     shown.textContent = goal
-      ? `To understand ${marks.papers[goal].name}: these ${total}, you have read ${read}`
+      ? `To understand ${marks.papers[goal].name}: these ${total}, you have read ${read}${skipped ? ` and skipped ${skipped}` : ""}`
       : `${total} papers, ${left} left`;
     if (remember) toAddress({ goal, left: onlyLeft });
   }

@@ -1,7 +1,7 @@
 // The graph: filters, one paper and what is around it, citations on demand, arrow keys, size.  The picture is there
 // already, with links that work; nothing here moves a node.
 import { fold, fromAddress, toAddress, valuesOf } from "./dom.js";
-import { onKey } from "./keys.js";
+import { keysAct, onKey } from "./keys.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const FIELDS = { q: "", topic: "", wr: "", status: "", focus: "", depth: "1", cites: "" };
@@ -149,8 +149,13 @@ export function startGraph(marks, base) {
 
   function resize(to) {
     size = Math.min(Math.max(to, 0), SIZES.length - 1);
-    const scale = SIZES[size];
-    chart.setAttribute("width", natural.width * scale);
+    draw(SIZES[size]);
+  }
+
+  // Both sides: with the width alone the picture would stay as it is, in the middle of more margin.
+  function draw(scale) {
+    chart.style.width = `${natural.width * scale}px`;
+    chart.style.height = `${natural.height * scale}px`;
     rule();
   }
 
@@ -160,12 +165,12 @@ export function startGraph(marks, base) {
     for (const lane of lanes) lane.setAttribute("x", 8 + box.scrollLeft / scale);
   }
 
-  zoom.addEventListener("click", ({ target: { dataset: { zoomTo } } }) => {
+  zoom.addEventListener("click", ({ target }) => {
+    const zoomTo = target.closest("[data-zoom-to]")?.dataset.zoomTo;
     if (zoomTo === "fit") {
       const scale = Math.max(box.clientWidth / natural.width, 0.2);
-      chart.setAttribute("width", natural.width * scale);
-        size = Math.max(SIZES.findIndex((s) => s >= scale), 0);
-      rule();
+      size = Math.max(SIZES.findIndex((s) => s >= scale), 0);
+      draw(scale);
     } else if (zoomTo) resize(size + (zoomTo === "in" ? 1 : -1));
   });
   box.addEventListener("scroll", rule, { passive: true });
@@ -188,6 +193,8 @@ export function startGraph(marks, base) {
       if (!next) return;
       nodes.get(next).focus({ preventScroll: true });
       show(next);
+    } else if (!keysAct()) {
+      return;
     } else if (event.key === "x") {
       event.preventDefault();
       marks.toggle(id);

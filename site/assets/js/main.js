@@ -1,8 +1,9 @@
 // Wires the page.  Each part does nothing where its elements are absent.
-import { Store, renamed } from "./progress.js";
+import { Store, difference, renamed } from "./progress.js";
 import { Marks } from "./marks.js";
 import { addCopyButtons } from "./copy.js";
 import { startKeys } from "./keys.js";
+import { startRows } from "./rows.js";
 import { startScheme } from "./scheme.js";
 import { startSearch } from "./search.js";
 
@@ -13,8 +14,9 @@ async function later(selector, module, start) {
 }
 
 startScheme();
+startRows();
 startSearch(base);
-startKeys();
+startKeys(base);
 addCopyButtons();
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
@@ -24,7 +26,8 @@ for (const button of document.querySelectorAll("[data-print]")) {
 // What an address names is shown, also where it is folded away.
 function unfold() {
   const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (named?.tagName === "DETAILS") named.open = true;
+  const folded = named?.closest("details");
+  if (folded) folded.open = true;
 }
 addEventListener("hashchange", unfold);
 unfold();
@@ -33,8 +36,8 @@ const answer = await fetch(new URL("data/marks.json", base));
 if (answer.ok) {
   const papers = await answer.json();
   const store = new Store(base);
-  const moved = renamed(store.marks, papers);
-  if (JSON.stringify(moved) !== JSON.stringify(store.marks)) store.save(moved, false);
+  const moved = difference(store.marks, renamed(store.marks, papers));
+  if (Object.keys(moved).length) store.change(moved, false);
   const marks = new Marks(store, papers, base);
   marks.start();
   await Promise.all([

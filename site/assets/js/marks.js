@@ -1,11 +1,16 @@
 // Shows and changes progress marks wherever a page has them.
-import { STATES, commands, count, nextIds, stateOf, whyNext } from "./progress.js";
-import { copyText, make, say } from "./dom.js";
+import { STATES, commands, count, difference, inWords, nextIds, ownersMarks, stateOf, whyNext } from "./progress.js";
+import { ask, copyText, make, say } from "./dom.js";
 import { onKey } from "./keys.js";
 
 const SIGNS = { unread: "○", reading: "…", read: "✓", skipped: "–" };
 const ENOUGH = 5; // marks after which losing them would hurt
+const LISTED = 8; // lines of a question
 const TICK = { unread: "read", reading: "read", read: "unread", skipped: "unread" };
+
+function plural(number, word) {
+  return `${number} ${word}${number === 1 ? "" : "s"}`;
+}
 
 export class Marks {
   constructor(store, papers, base) {
@@ -13,7 +18,7 @@ export class Marks {
   }
 
   state(id) {
-    return stateOf(id, this.store.marks, this.papers);
+    return stateOf(id, this.store.marks);
   }
 
   count(ids = this.order) {
@@ -29,7 +34,7 @@ export class Marks {
     document.querySelectorAll("[data-states]").forEach((place) => this.makeStates(place));
     this.startTools();
     addEventListener("storage", (event) => {
-      if (event.key === this.store.key) {
+      if (event.key === this.store.key || event.key === null) {
         this.store.load();
         this.show();
       }
@@ -41,9 +46,8 @@ export class Marks {
     this.store.set(id, state);
     if (Object.keys(this.store.marks).length === ENOUGH) navigator.storage?.persist?.();
     this.show();
-    const { read, total } = this.count();
     const kept = this.store.persistent ? "" : " This browser refuses storage: the mark lasts until you leave.";
-    say(`${this.papers[id].name}: ${state}. ${read} of ${total} read.${kept}`);
+    say(`${this.papers[id].name}: ${state}. ${inWords(this.count())}.${kept}`);
   }
 
   toggle(id) {
@@ -95,8 +99,9 @@ export class Marks {
     }
     for (const place of document.querySelectorAll("[data-path]")) this.showPath(place);
     for (const place of document.querySelectorAll("[data-path-left]")) {
-      const { total, left } = this.count(place.dataset.pathLeft.split(" "));
-      place.textContent = left === 0 ? "You have read all of them." : `You have ${left} of ${total} left.`;
+      const { total, left, skipped } = this.count(place.dataset.pathLeft.split(" "));
+      if (left) place.textContent = `You have ${left} of ${total} left.`;
+      else place.textContent = skipped ? "You are done with all of them." : "You have read all of them.";
     }
     this.showTotals();
     this.showNext();
@@ -113,31 +118,46 @@ export class Marks {
   }
 
   showPath(place) {
-    const { total, read, left } = this.count(place.dataset.path.split(" "));
+    const counted = this.count(place.dataset.path.split(" "));
+    const { total, left } = counted;
     const text = place.querySelector("[data-path-count]");
-    const bar = place.querySelector("[data-bar]");
-    if (bar) bar.style.width = total ? `${(100 * read) / total}%` : "0";
+    this.showBar(place, counted);
     if (!text) return;
-    const phrase = total === 0 ? "" : left === 0 ? "done" : `${read} of ${total} read`;
+    const phrase = total === 0 ? "" : left === 0 ? "done" : inWords(counted);
     text.textContent = place.classList.contains("topic") && phrase ? ` · ${phrase}` : phrase;
   }
 
+  // As wide as what is done; of that, what was skipped has a tone of its own.
+  showBar(place, { total, read, done }) {
+    const bar = place.querySelector("[data-bar]");
+    if (!bar) return;
+    bar.style.width = total ? `${(100 * done) / total}%` : "0";
+    bar.style.setProperty("--read", done ? `${(100 * read) / done}%` : "0%");
+  }
+
   showTotals() {
-    const { total, read } = this.count();
+    const counted = this.count();
+    const { total, done, skipped } = counted;
     for (const pill of document.querySelectorAll("[data-pill]")) {
       pill.hidden = false;
-      pill.textContent = `${read} of ${total} read`;
+      pill.textContent = `${done} of ${total} ${skipped ? "done" : "read"}`;
     }
     for (const card of document.querySelectorAll("[data-progress]")) {
-      card.querySelector("[data-count]").textContent = `${read} of ${total}`;
-      card.querySelector("[data-bar]").style.width = total ? `${(100 * read) / total}%` : "0";
+      card.querySelector("[data-count]").textContent = `${done} of ${total}`;
+      card.querySelector("[data-count-word]").textContent = skipped ? `papers done, ${skipped} of them skipped` : "papers read";
+      this.showBar(card, counted);
+      const owners = Object.keys(ownersMarks(this.store.marks, this.papers, "")).length;
+      const adopt = card.querySelector("[data-adopt]");
+      adopt.hidden = owners === 0;
+      adopt.textContent = `Take over ${owners === 1 ? "the owner's mark" : `the owner's ${owners} marks`}`;
       const strangers = Object.keys(this.store.marks).filter((id) => !this.papers[id]);
       card.querySelector("[data-progress-note]").textContent = [
         this.store.persistent ? "Kept in this browser only." : "This browser refuses storage: marks last until you leave. Export keeps them.",
         strangers.length ? `Marks kept for papers no longer listed, and not counted: ${strangers.join(", ")}.` : "",
         Object.keys(this.store.marks).length >= ENOUGH ? "A browser may forget: export them now and then." : "",
       ].join(" ").trim();
-      card.querySelector("[data-undo]").hidden = this.store.before === null;
+      card.querySelector("[data-undo]").hidden = this.store.last === null;
+      card.querySelector("[data-clear]").hidden = Object.keys(this.store.marks).length === 0;
     }
   }
 
@@ -148,7 +168,7 @@ export class Marks {
     const shown = [...list.children].map((card) => card.dataset.id).join(" ");
     if (shown === ids.join(" ")) return;
     if (ids.length === 0) {
-      list.replaceChildren(make("li", { class: "card" }, "All read. There is nothing left to recommend."));
+      list.replaceChildren(make("li", { class: "card" }, "All done. There is nothing left to recommend."));
       return;
     }
     list.replaceChildren(...ids.map((id) => this.nextCard(id)));
@@ -188,13 +208,18 @@ export class Marks {
     file.addEventListener("change", async () => {
       if (!file.files.length) return;
       try {
-        const { changed, refused } = this.store.imported(await file.files[0].text(), this.papers);
-        this.show();
-        say(`${changed} mark${changed === 1 ? "" : "s"} changed${refused ? `, ${refused} not understood` : ""}`);
+        await this.take(await file.files[0].text());
       } catch (error) {
         say(error.message);
       }
       file.value = "";
+    });
+    card.querySelector("[data-clear]").addEventListener("click", () => this.clear());
+    card.querySelector("[data-adopt]").addEventListener("click", () => {
+      const taken = ownersMarks(this.store.marks, this.papers, new Date().toISOString());
+      this.store.change(taken);
+      this.show();
+      say(`${plural(Object.keys(taken).length, "mark")} of the list's owner are yours now`);
     });
     const copy = card.querySelector("[data-copy-marks]");
     copy.addEventListener("click", () => {
@@ -203,10 +228,36 @@ export class Marks {
       else say("Nothing is marked yet");
     });
     card.querySelector("[data-undo]").addEventListener("click", () => {
-      if (this.store.undo()) {
-        this.show();
-        say("Undone");
-      }
+      const undone = this.store.undo();
+      this.show();
+      say(undone ? "Undone" : "Another tab has changed these marks since: nothing was undone");
     });
+  }
+
+  // Takes the marks of a file, once the reader has seen what they change.
+  async take(text) {
+    const { changes, refused } = this.store.planned(text, this.papers);
+    const number = Object.keys(changes).length;
+    const rest = refused ? `, ${refused} not understood` : "";
+    if (number === 0) return say(`That file changes no mark${rest}`);
+    const lines = Object.entries(changes).map(([id, mark]) => `${this.nameOf(id)}: ${this.state(id)} → ${mark?.s ?? "unread"}`);
+    const shown = lines.length > LISTED ? [...lines.slice(0, LISTED), `and ${lines.length - LISTED} more`] : lines;
+    if (!(await ask(`Change ${plural(number, "mark")}?`, shown, "Change", "Leave as they are"))) return undefined;
+    this.store.change(changes);
+    this.show();
+    return say(`${plural(number, "mark")} changed${rest}`);
+  }
+
+  async clear() {
+    const number = Object.keys(this.store.marks).length;
+    const details = ["Export them first if you may want them again. Undo works until this tab is closed."];
+    if (!(await ask(`Clear ${plural(number, "mark")}?`, details, "Clear", "Keep"))) return;
+    this.store.change(difference(this.store.marks, {}));
+    this.show();
+    say("All marks cleared");
+  }
+
+  nameOf(id) {
+    return this.papers[id]?.name ?? id;
   }
 }

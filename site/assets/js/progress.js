@@ -20,16 +20,13 @@ export function clean(value) {
   return Object.fromEntries(Object.entries(value).filter(([id, mark]) => /^[a-z0-9-]{1,64}$/.test(id) && isMark(mark)));
 }
 
+// The newer mark wins.
 export function merge(mine, theirs) {
   const merged = { ...mine };
-  let changed = 0;
   for (const [id, mark] of Object.entries(theirs)) {
-    if (!merged[id] || Date.parse(mark.t) > Date.parse(merged[id].t)) {
-      changed += !merged[id] || merged[id].s !== mark.s ? 1 : 0;
-      merged[id] = { s: mark.s, t: mark.t };
-    }
+    if (!merged[id] || Date.parse(mark.t) > Date.parse(merged[id].t)) merged[id] = { s: mark.s, t: mark.t };
   }
-  return { merged, changed };
+  return merged;
 }
 
 // Marks under an id that a paper once had move to the id it has now.
@@ -46,25 +43,35 @@ export function renamed(marks, papers) {
   return moved;
 }
 
-export function stateOf(id, marks, papers) {
-  return marks[id] ? marks[id].s : papers[id] ? papers[id].status : "unread";
+// Marks are the reader's alone: what the list's owner has read is the owner's until the reader takes it over.
+export function stateOf(id, marks) {
+  return marks[id]?.s ?? "unread";
 }
 
-// The only function that counts: everything that shows a number asks it.  A skipped paper needs no more reading.
+// The only function that counts: everything that shows a number asks it.  What is skipped needs no more reading: it is
+// done, as what is read is.
 export function count(ids, marks, papers) {
-  const known = ids.filter((id) => papers[id]);
-  const states = known.map((id) => stateOf(id, marks, papers));
-  return {
-    total: known.length,
-    read: states.filter((s) => s === "read").length,
-    left: states.filter((s) => s === "unread" || s === "reading").length,
-  };
+  const states = ids.filter((id) => papers[id]).map((id) => stateOf(id, marks));
+  const read = states.filter((s) => s === "read").length;
+  const skipped = states.filter((s) => s === "skipped").length;
+  return { total: states.length, read, skipped, done: read + skipped, left: states.length - read - skipped };
+}
+
+// The same count in words, wherever it is said.
+export function inWords({ total, read, skipped, done }) {
+  return skipped ? `${done} of ${total} done, ${skipped} of them skipped` : `${read} of ${total} read`;
+}
+
+// Marks that would make the owner's reading the reader's own, for papers that the reader has not marked.
+export function ownersMarks(marks, papers, now) {
+  const taken = Object.entries(papers).filter(([id, paper]) => paper.status !== "unread" && !marks[id]);
+  return Object.fromEntries(taken.map(([id, paper]) => [id, { s: paper.status, t: now }]));
 }
 
 export function nextIds(order, marks, papers, howMany) {
-  const done = (id) => ["read", "skipped"].includes(stateOf(id, marks, papers));
+  const done = (id) => ["read", "skipped"].includes(stateOf(id, marks));
   const open = order.filter((id) => !done(id) && papers[id].needs.every((need) => !papers[need] || done(need)));
-  const begun = open.filter((id) => stateOf(id, marks, papers) === "reading");
+  const begun = open.filter((id) => stateOf(id, marks) === "reading");
   return [...begun, ...open.filter((id) => !begun.includes(id))].slice(0, howMany);
 }
 
@@ -114,8 +121,8 @@ function listed(names) {
 export function whyNext(id, order, marks, papers) {
   const paper = papers[id];
   const parts = [];
-  if (stateOf(id, marks, papers) === "reading") parts.push("you have begun it");
-  const known = order.filter((need) => paper.needs.includes(need) && stateOf(need, marks, papers) === "read");
+  if (stateOf(id, marks) === "reading") parts.push("you have begun it");
+  const known = order.filter((need) => paper.needs.includes(need) && stateOf(need, marks) === "read");
   if (known.length) parts.push(`you have read ${listed(known.map((need) => papers[need].name))}`);
   else if (paper.kind === "tutorial") parts.push("a tutorial that asks for nothing");
   else if (paper.needs.length === 0) parts.push("it asks for nothing");
@@ -128,35 +135,73 @@ export function whyNext(id, order, marks, papers) {
   return words ? `${words[0].toUpperCase()}${words.slice(1)}.` : "";
 }
 
+// What leads from one set of marks to another: the mark of each id that differs, null where there is none any more.
+export function difference(before, after) {
+  const ids = new Set([...Object.keys(before), ...Object.keys(after)]);
+  const differs = [...ids].filter((id) => !same(before[id], after[id]));
+  return Object.fromEntries(differs.map((id) => [id, after[id] ?? null]));
+}
+
+function same(one, other) {
+  return (one?.s ?? null) === (other?.s ?? null) && (one?.t ?? null) === (other?.t ?? null);
+}
+
+function changed(marks, changes) {
+  const after = { ...marks };
+  for (const [id, mark] of Object.entries(changes)) {
+    if (mark) after[id] = mark;
+    else delete after[id];
+  }
+  return after;
+}
+
+// Other tabs write too.  So only changes are written, on what is stored at that moment, and Undo keeps this tab's last
+// change and not a picture of all marks.  The change outlives a reload, as the marks do.
 export class Store {
   constructor(base) {
     this.key = keyFor(base);
     this.persistent = true;
-    this.before = null;
     this.marks = {};
+    this.last = null; // { id: { was, now } }
     this.load();
+    this.last = this.remembered();
+    this.forgetIfStale();
   }
 
+  // As they are stored now.  Marks that storage did not take (it refused, or was full) stay beside them.
   load() {
+    let stored = {};
     try {
-      this.marks = clean(JSON.parse(localStorage.getItem(this.key)));
+      stored = clean(JSON.parse(localStorage.getItem(this.key)));
     } catch (error) {
-      this.persistent = error instanceof SyntaxError;
+      this.persistent &&= error instanceof SyntaxError;
     }
+    this.marks = this.persistent ? stored : merge(stored, this.marks);
+    this.forgetIfStale();
   }
 
-  save(marks, undoable = true) {
-    this.before = undoable ? this.marks : null;
-    this.marks = marks;
+  // Applies {id: mark or null}.
+  change(changes, undoable = true) {
+    this.load();
+    const last = Object.entries(changes).map(([id, now]) => [id, { was: this.marks[id] ?? null, now }]);
+    this.marks = changed(this.marks, changes);
+    this.last = undoable && last.length ? Object.fromEntries(last) : null;
     this.write();
   }
 
+  // Whether there was something to take back, and nobody has written over it since.
   undo() {
-    if (this.before === null) return false;
-    this.marks = this.before;
-    this.before = null;
+    this.load();
+    if (this.last === null) return false;
+    this.marks = changed(this.marks, Object.fromEntries(Object.entries(this.last).map(([id, { was }]) => [id, was])));
+    this.last = null;
     this.write();
     return true;
+  }
+
+  forgetIfStale() {
+    const stale = Object.entries(this.last ?? {}).some(([id, { now }]) => !same(this.marks[id], now ?? undefined));
+    if (stale) this.last = null;
   }
 
   write() {
@@ -166,18 +211,33 @@ export class Store {
     } catch {
       this.persistent = false;
     }
+    try {
+      sessionStorage.setItem(`${this.key}:last`, JSON.stringify(this.last));
+    } catch {
+      // Undo lasts as long as the page.
+    }
+  }
+
+  remembered() {
+    try {
+      const last = JSON.parse(sessionStorage.getItem(`${this.key}:last`));
+      const sound = Object.values(last ?? {}).every(({ was, now }) => [was, now].every((one) => one === null || isMark(one)));
+      return last && sound ? last : null;
+    } catch {
+      return null;
+    }
   }
 
   set(id, state) {
-    this.save({ ...this.marks, [id]: { s: state, t: new Date().toISOString() } });
+    this.change({ [id]: { s: state, t: new Date().toISOString() } });
   }
 
   exported() {
     return JSON.stringify({ schema_version: 1, marks: this.marks }, null, 2) + "\n";
   }
 
-  // Throws with a sentence for the reader; nothing changes then.
-  imported(text, papers) {
+  // What a file of marks would change, as {changes, refused}.  Throws with a sentence for the reader.
+  planned(text, papers) {
     let document;
     try {
       document = JSON.parse(text);
@@ -189,8 +249,6 @@ export class Store {
     }
     const theirs = clean(document.marks);
     const refused = Object.keys(document.marks ?? {}).length - Object.keys(theirs).length;
-    const { merged, changed } = merge(this.marks, theirs);
-    this.save(renamed(merged, papers));
-    return { changed, refused };
+    return { changes: difference(this.marks, renamed(merge(this.marks, theirs), papers)), refused };
   }
 }

@@ -102,7 +102,8 @@ MATCHED = r"""([name, states]) => {
   const asked = [...document.styleSheets].filter((one) => one.ownerNode?.title !== "whole")
     .flatMap((one) => [...one.cssRules].map((rule) => rule.cssText)).join("\n");
   const idle = ({ style }) => style.length > 0
-    && [...style].every((name) => name.startsWith("--") && !asked.includes(`var(${name})`) && !asked.includes(`var(${name},`));
+    && [...style].every((name) =>
+      name.startsWith("--") && !asked.includes(`var(${name})`) && !asked.includes(`var(${name},`));
   const walk = (rules) => [...rules].flatMap((rule) =>
     rule.selectorText === undefined ? walk(rule.cssRules ?? []) : idle(rule) ? [] : parts(rule));
   const sheet = [...document.styleSheets].find((one) => one.href?.endsWith(name) || one.ownerNode?.title === name);

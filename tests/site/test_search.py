@@ -50,9 +50,9 @@ def test_a_failed_fetch_is_said_and_tried_again(small: Any, browser: Any, ready:
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
+    context.route("**/search.json", lambda route: route.abort())
     page.goto(small.address)
     ready(page)
-    context.route("**/search.json", lambda route: route.abort())
     page.keyboard.press("Control+k")
     page.get_by_role("combobox").fill("ring")
     expect(page.locator("dialog [role=status]")).to_contain_text("could not be fetched")

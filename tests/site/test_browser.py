@@ -268,7 +268,7 @@ def test_back_keeps_filter_and_place(real: Any, opened: Callable, ready: Callabl
 
 def test_text_filter_finds_authors_and_summaries_and_has_an_empty_state(small: Any, opened: Callable) -> None:
     page, _ = opened(small, "papers/")
-    field = page.get_by_placeholder("Filter:")
+    field = page.get_by_label("Filter by words")
     field.fill("jiaming")
     expect(page.locator(".paper-row:visible")).to_have_count(1)
     assert shown(page) == ["solo"]

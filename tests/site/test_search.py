@@ -35,6 +35,7 @@ def test_a_hit_is_a_link(small: Any, opened: Callable, ready: Callable) -> None:
 def test_enter_that_ends_a_composition_stays(small: Any, opened: Callable) -> None:
     page, watched = opened(small)
     page.keyboard.press("Control+k")
+    page.get_by_role("combobox").wait_for()
     wire = watched.context.new_cdp_session(page)
     wire.send("Input.imeSetComposition", {"text": "ring", "selectionStart": 4, "selectionEnd": 4})
     page.get_by_role("option").first.wait_for()
@@ -87,7 +88,7 @@ def test_what_readers_type_has_its_paper_among_the_first_three(real: Any, opened
     }
     found = page.evaluate(
         """async ([base, words]) => {
-             const { open } = await import(new URL('assets/js/search.js', base).href);
+             const { open } = await import(new URL('assets/js/hits.js', base).href);
              const find = await open(base);
              return Object.fromEntries(words.map((one) => [one, find(one).hits.slice(0, 3).map((hit) => hit.id)]));
            }""",

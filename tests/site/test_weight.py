@@ -76,12 +76,15 @@ def test_what_is_told_ahead_is_what_is_loaded(real: Any, opened: Callable) -> No
     told = page.evaluate("[...document.querySelectorAll('link[rel=modulepreload]')].map((one) => one.href)")
     assert [url.rsplit("/", 1)[1] for url in told] == loaded(real.folder / "assets" / "js")
     entries = page.evaluate(
-        "performance.getEntriesByType('resource').map((one) => [one.name, one.initiatorType])"
+        "performance.getEntriesByType('resource').map((one) => [one.name, one.startTime])"
         ".filter(([name]) => name.endsWith('.js') || name.endsWith('marks.json'))"
     )
     names = [name for name, _ in entries]
     assert sorted(set(names)) == sorted(names), "nothing is fetched twice"
-    assert {kind for name, kind in entries if name in told or name.endswith("json")} <= {"link", "other"}
+    began = dict(entries)
+    first = next(name for name in names if name.endswith("/main.js"))
+    late = {name: at for name, at in entries if (name in told or name.endswith("json")) and at > began[first]}
+    assert not late, f"asked for after main.js, at {began[first]}: {late}"
 
 
 # Selectors of a sheet that match something on the page, states and parts of elements left aside.

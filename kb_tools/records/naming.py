@@ -35,8 +35,9 @@ def is_collective(name: str) -> bool:
 def family_word(record: Mapping[str, Any]) -> str:
     """The first author's last word, the first of a collaboration's that says which; nothing without an author."""
     authors = record.get("authors")
-    words = str(authors[0]).split() if isinstance(authors, list) and authors else []
-    if len(words) > 1 and is_collective(str(authors[0])):
+    first = str(authors[0]) if isinstance(authors, list) and authors else ""
+    words = first.split()
+    if len(words) > 1 and is_collective(first):
         words = [word for word in words if not _SMALL_WORDS.fullmatch(word)][:1]
     return ascii_word(words[-1]) if words else ""
 

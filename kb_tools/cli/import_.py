@@ -44,7 +44,7 @@ def import_command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Add the works that FILE (- for stdin) names: BibTeX, a reading list in Markdown, or a JSON export.
+    """Add the works that FILE (- for stdin) names: BibTeX, CSL-JSON, RIS, a reading list in Markdown, or a JSON export.
 
     A work that the collection has, by arXiv id, or by DOI, address or alias under the same title, is left as it is,
     and nothing is added twice.  What a list claims is noted in the new record as not confirmed.

@@ -5,8 +5,8 @@ alone on up to 1281, one evaluation lands nearer.  Consistency training as it wa
 those of its own demo, which suit so few updates: with the paper's, 150 levels and mu_0 = 0.9, it stayed near the mean
 of the data (1.3 standard deviations off), its target being hundreds of updates behind.  In so few updates no way finds
 the eight modes: samples in one evaluation lie on a ring at best.  Images in one evaluation are shown and not claimed:
-over ten seeds, at four times the learning rate, their energy distance to held-out ones was 0.4 with a standard
-deviation as large, no better than four of Euler's evaluations.
+over ten seeds, at a learning rate of 4e-3, their energy distance to held-out ones was 0.4 with a standard deviation as
+large, no better than four of Euler's evaluations.
 """
 
 from __future__ import annotations
@@ -315,8 +315,8 @@ def samples(run: Run) -> Figure:
     return Figure(
         alt="Points in one evaluation: CT's over a disc, thickest at its middle; CD's over a disc, too far out; iCT's "
         "mostly on a ring where the eight Gaussians lie; and where the ODE takes the same noise, on the eight.  "
-        f"Beside, the same eight starts by one, two and four evaluations of a model of {run.data}: images like the "
-        "data in one, clearer in two.",
+        f"Beside, the same eight starts by one, two and four evaluations of a model of {run.data}: blurred in one, "
+        "clearer in two and four.",
         image=pictures.beside({**planes, "iCT: 1, 2, 4 evaluations": sheet}),
     )
 
@@ -328,8 +328,8 @@ def sheets(run: Run) -> Figure:
     }
     return Figure(
         alt=f"The same eight starts, after training on {run.data}: EDM's network by Euler's method makes digits in 32 "
-        "evaluations, paler ones in four, and nearly one blur for all in two and one; iCT makes images like digits in "
-        "four, two and one.",
+        "evaluations, paler ones in four, and nearly one blur for all in two and one; iCT's differ from each other in "
+        "all, blurred in one and clearer in two and four.",
         image=film(dataset(run), columns),
     )
 

@@ -148,7 +148,7 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         if error.errno not in _STORAGE:
             raise
-        say(f"kb: {error.filename or 'a file'}: cannot be written: {error.strerror}")
+        say(f"kb: {error.filename or 'a file'}: cannot be read or written: {error.strerror}")
         say("    check the free space and the permissions, then run the command again")
         return StorageError.exit_code
     return result if isinstance(result, int) else 0

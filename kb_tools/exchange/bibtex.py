@@ -343,7 +343,7 @@ def _links(fields: Mapping[str, str]) -> dict[str, str]:
     for field, name in _ADDRESSES.items():
         url = _address(fields.get(field, ""))
         if url and arxiv_id(url) is None and doi(url) is None and url not in links.values():
-            links.setdefault(name, url)
+            links[field if name in links else name] = url
     return links
 
 

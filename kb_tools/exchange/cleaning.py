@@ -31,8 +31,7 @@ def clean(work: Work) -> Work:
         # A colon between a collaboration and its members arrives as a name of its own; two people may have one name.
         fields[name] = [text for text in texts if re.search(r"\w", text)]
     said = fields.get("publication") or {}
-    said = {name: _text(name, str(value), one_line, remarks)[:_LONGEST_LINE].strip() for name, value in said.items()}
-    fields["publication"] = {name: value for name, value in said.items() if value}
+    fields["publication"] = {name: _text(name, str(value), one_line, remarks) for name, value in said.items()}
     if fields.get("key") and not _KEY.fullmatch(fields["key"]):
         remarks.append(f"not kept, no citation key of TeX: {fields.pop('key')}")
     _identifiers(fields, remarks)
@@ -82,6 +81,11 @@ def _lengths(fields: dict[str, Any], remarks: list[str]) -> None:
         if len(fields.get(name) or "") > limit:
             remarks.append(f"left out, longer than {limit} letters: the {name}")
             del fields[name]
+    said = fields["publication"]
+    for name in [name for name, value in said.items() if len(value) > _LONGEST_LINE]:
+        remarks.append(f"left out, longer than {_LONGEST_LINE} letters: the {name}")
+        del said[name]
+    fields["publication"] = {name: value for name, value in said.items() if value}
     for name in _LISTS:
         if any(len(text) > _LONGEST_LINE for text in fields.get(name) or []):
             remarks.append(f"left out, longer than {_LONGEST_LINE} letters: one of the {name}")

@@ -64,6 +64,20 @@ def test_a_failed_fetch_is_said_and_tried_again(small: Any, browser: Any, ready:
     context.close()
 
 
+def test_a_search_that_cannot_be_fetched_says_so(small: Any, browser: Any, ready: Callable) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    context.route("**/hits.js", lambda route: route.abort())
+    page.goto(small.address)
+    ready(page)
+    page.keyboard.press("Control+k")
+    expect(page.get_by_text("The search could not be fetched. Load the page again.")).to_be_visible()
+    assert errors == []
+    context.close()
+
+
 def test_a_hit_shows_the_words_and_an_empty_answer_says_what_to_do(small: Any, opened: Callable) -> None:
     page, _ = opened(small)
     page.keyboard.press("Control+k")

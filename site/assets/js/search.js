@@ -6,12 +6,9 @@ export function startSearch(base) {
   const button = document.querySelector("[data-search]");
 
   async function begin() {
-    try {
-      const { search } = await import("./hits.js");
-      search(base);
-    } catch {
-      say("The search could not be fetched. Try again.");
-    }
+    const hits = await import("./hits.js").catch(() => null);
+    if (hits) hits.search(base);
+    else say("The search could not be fetched. Load the page again.");
   }
 
   button.hidden = false;

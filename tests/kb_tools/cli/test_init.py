@@ -96,4 +96,4 @@ def test_a_disk_that_takes_nothing_is_one_line_and_no_traceback(number, tmp_path
     file.write_text("@misc{a, title={Fine}}")
     monkeypatch.setattr(Collection, "write", refuse)
     assert main(["-C", str(tmp_path / "new"), "import", str(file)]) == 6
-    assert "papers/x.yaml: cannot be written: no" in capfd.readouterr().err
+    assert "papers/x.yaml: cannot be read or written: no" in capfd.readouterr().err

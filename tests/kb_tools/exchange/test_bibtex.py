@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kb_tools.exchange.bibtex import CARRIED, dumps, entry, keys, loads
+from kb_tools.exchange.cleaning import clean
 from kb_tools.exchange.latex import escaped, plain
 from kb_tools.records.store import Collection
 
@@ -168,3 +169,17 @@ def test_a_broken_entry_is_named_with_its_line(broken):
     assert [work.fields["title"] for work in found.works][:1] == ["Fine"]
     assert (found.unread[0].line, found.unread[0].refused) == (3, True)
     assert found.unread[0].says.startswith("not a whole entry: @misc{x")
+
+
+def test_a_part_of_the_publication_that_is_too_long_is_named():
+    [work] = loads("@article{a, title = {T}, volume = {7}, series = {" + "x" * 501 + "}}").works
+    kept = clean(work)
+    assert kept.fields["publication"] == {"type": "article", "volume": "7"}
+    assert "left out, longer than 500 letters: the series" in kept.remarks
+
+
+def test_every_address_of_an_entry_is_kept():
+    [work] = loads(
+        "@misc{a, title = {T}, url = {https://a.org/1}, ee = {https://b.org/2}, link = {https://a.org/1}}"
+    ).works
+    assert work.fields["links"] == {"home": "https://a.org/1", "ee": "https://b.org/2"}

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kb_tools.records.edit import set_fields
-from kb_tools.records.fields import NESTED_FIELDS, RECORD_FIELDS, TOPIC_FIELDS
+from kb_tools.records.fields import NESTED_FIELDS, PUBLICATION_FIELDS, RECORD_FIELDS, TOPIC_FIELDS
 from kb_tools.records.layout import canonical, dump, dump_topics, is_absent, normalise, sentences
-from kb_tools.records.model import Algorithm, AsWritten, Equation, Outside, OutsideWork, Record, Source, Symbol, Topic
+from kb_tools.records.model import (
+    Algorithm,
+    AsWritten,
+    Equation,
+    Outside,
+    OutsideWork,
+    PublicationField,
+    Record,
+    Source,
+    Symbol,
+    Topic,
+)
 from kb_tools.records.reader import read_text
 
 PATH = Path("x.yaml")
@@ -148,6 +160,7 @@ sources:
 def test_the_tables_of_fields_are_those_of_the_model():
     assert list(RECORD_FIELDS) == list(Record.model_fields)
     assert list(TOPIC_FIELDS) == list(Topic.model_fields)
+    assert get_args(PublicationField) == PUBLICATION_FIELDS
     nested = {"equations": Equation, "sources": Source, "as_written": AsWritten, "missing": Outside}
     nested |= {"works": OutsideWork, "algorithms": Algorithm, "symbols": Symbol}
     assert {name: tuple(model.model_fields) for name, model in nested.items()} == NESTED_FIELDS

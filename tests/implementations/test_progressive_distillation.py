@@ -657,3 +657,12 @@ def test_rounds_do_not_shrink_a_mixture_on_the_line():
     end = pd.sample(teacher, z_1, 8)
     torch.testing.assert_close(pd.sample(student, z_1, 1), end, rtol=0, atol=1e-9)
     assert (pd.sample(teacher, z_1, 1) - end).abs().max() > 1
+
+
+def test_the_implied_x_has_a_derivative_in_where_the_step_leads():
+    """At gamma = 0 and -log 3, where alpha and sigma are sqrt(1/2) both, and sqrt(3)/2 and 1/2."""
+    z, z_next = draw(2, 3), draw(2, 3, seed=1).requires_grad_()
+    gamma = torch.tensor([0.0, -math.log(3)], dtype=F64)
+    x = pd.implied(z, z_next, gamma[0], gamma[1])
+    (slope,) = torch.autograd.grad(x.sum(), z_next)
+    torch.testing.assert_close(slope, torch.full_like(slope, 2 / (math.sqrt(3) - 1)), rtol=1e-12, atol=0)

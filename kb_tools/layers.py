@@ -1,4 +1,4 @@
-"""Which room of implementations/ may import which: common <- methods <- demos, and what demos and proofs stand on.
+"""Which room of implementations/ may import which: common <- methods <- demos <- showcases, and what they stand on.
 
 A method's file holds its paper alone, so it knows nothing of data, training, pictures or proofs; and nothing but a demo
 knows a demo.
@@ -19,6 +19,7 @@ ALLOWED = {
     "verification": {"common", "methods", "verification", "lab"},
     "lab": {"common", "verification", "lab"},
     "demos": {"common", "methods", "verification", "lab", "demos"},
+    "showcases": {"common", "methods", "verification", "lab", "demos", "showcases"},
 }
 LIBRARIES = {"torch", "numpy", "scipy"}
 """Beside the standard library, all that a method and what methods need may import."""
@@ -27,6 +28,7 @@ WHY = {
     "common": "what methods need stands on torch alone",
     "verification": "what proves methods must not know a demo: pass what it needs as an argument",
     "lab": "what demos stand on must not know a method or a demo: pass what it needs as an argument",
+    "demos": "a showcase may take from a demo, and no demo from a showcase: move what both need beside the demos",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from kb_tools.check import files, methods, outside, relations, wording
+from kb_tools.check import files, methods, outside, relations, showcases, wording
 from kb_tools.errors import Problem
 from kb_tools.records.store import Collection
 
@@ -21,6 +21,7 @@ def check(collection: Collection) -> list[Problem]:
         *relations.check_relations(documents, topics),
         *outside.check_outside(works, documents),
         *methods.check_methods(collection, documents),
+        *showcases.check_showcases(collection.root),
         *wording.check_wording(documents, topics),
     ]
     for document in (*documents, topics, works):
@@ -45,6 +46,7 @@ def files_of(collection: Collection, ident: str) -> set[Path]:
         code / "demos" / f"{module}.py",
         code / "evidence" / f"{slug}.yaml",
         code / "evidence" / f"{slug}.bugs.yaml",
+        code / "evidence" / f"{slug}.showcase.yaml",
         tests / f"test_{module}.py",
         tests / "bugs" / f"{slug}.yaml",
     }

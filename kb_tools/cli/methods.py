@@ -30,10 +30,14 @@ def run_command(context: click.Context, collection: Collection, arguments: tuple
 
     A run that ended exits with 0, whatever its claims say at a smaller budget: judging is `kb verify`.
 
+    With --showcase it trains longer, on pictures that a person recognises, claims nothing, and leaves the pictures in
+    the same folder; --record keeps them for the site.  `kb run ddpm --showcase --help` lists its options.
+
     \b
     Examples:
       kb run ddpm
       kb run ddim --seed 1 --device cuda
+      kb run ddpm --showcase --data mnist
     """
     if not arguments:
         raise click.UsageError("name the method to run, as in `kb run ddpm`", context)
@@ -44,6 +48,9 @@ def run_command(context: click.Context, collection: Collection, arguments: tuple
     if record.startswith("-"):
         raise click.UsageError(f"the record comes before the method's own options: kb run RECORD {record} ...", context)
     slug = module_of(collection, record).replace("_", "-")
+    if "--showcase" in options:
+        options.remove("--showcase")
+        return _showcase(collection, slug, options)
     demo, about = demo_of(slug)
     command = _loaded("implementations.lab.command")
     return command.main(slug, demo, options, about=about, out=collection.root / "build" / "runs" / slug)
@@ -164,6 +171,17 @@ def demo_of(slug: str) -> tuple[Any, str]:
         return demos.find(slug)
     except ValueError as error:
         raise NotFoundError(str(error), hint=f"`kb new-method {slug}` writes one") from None
+
+
+def _showcase(collection: Collection, slug: str, options: list[str]) -> int:
+    named = _loaded("implementations.showcases.named")
+    try:
+        showcase, about = named.find(slug)
+    except ValueError as error:
+        raise NotFoundError(str(error), hint=f"these methods have one: {', '.join(named.slugs())}") from None
+    out, evidence = collection.root / "build" / "runs" / slug, collection.root / "implementations" / "evidence"
+    command = _loaded("implementations.lab.showcase_command")
+    return command.main(slug, showcase, options, about=about, out=out, evidence=evidence)
 
 
 def _rows(slug: str, entry: dict[str, Any]) -> list[tuple]:

@@ -51,8 +51,25 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Showcase:
+    """Pictures of what a longer training draws.  facts: what it took, in words.  earlier: made by other code than now.
+
+    columns, rows: of images in each picture.
+    """
+
+    pictures: list[Sample]
+    facts: str
+    earlier: bool
+    columns: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class Method:
-    """A method's code and what was measured on it.  flat: the code with what it imports in one file, or nothing."""
+    """A method's code and what was measured on it.  flat: the code with what it imports in one file, or nothing.
+
+    fresh: samples of the last run on this machine, where it was not the recorded one again.
+    """
 
     record: Record
     source: MethodSource
@@ -62,6 +79,7 @@ class Method:
     stale: bool
     samples: list[Sample]
     fresh: list[Sample]
+    showcase: Showcase | None
     flat: str
     signature: str
     problems: tuple[str, ...]
@@ -305,9 +323,10 @@ def _method(root: Path, record: Record, module: str, out: Path, signature: str, 
     samples = [s for entry in entries for s in _samples(folder, entry, mine)]
     kept = {sample.file.read_bytes() for sample in samples}
     fresh = [s for s in _fresh(out / "runs" / name, name, mine) if s.file.read_bytes() not in kept]
+    shown = _showcase(root, name, mine)
     demo, flat = _demo(root, module, out, mine), _flat(root, module, mine)
     problems += mine
-    return Method(record, source, demo, entries, code, stale, samples, fresh, flat, signature, tuple(mine))
+    return Method(record, source, demo, entries, code, stale, samples, fresh, shown, flat, signature, tuple(mine))
 
 
 def _flat(root: Path, module: str, problems: list[str]) -> str:
@@ -377,3 +396,48 @@ def _fresh(folder: Path, name: str, problems: list[str]) -> list[Sample]:
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         problems.append(f"{path.name}: the last run cannot be shown: {error!r}")
         return []
+
+
+def _showcase(root: Path, slug: str, problems: list[str]) -> Showcase | None:
+    from implementations.verification.evidence import showcases
+    from implementations.verification.evidence.store import EvidenceError
+
+    try:
+        entry = showcases.read(slug, root)
+        if entry is None:
+            return None
+        pictures = [
+            Sample(
+                showcases.folder_of(root) / picture["file"],
+                str(picture["alt"]),
+                int(picture["width"]),
+                int(picture["height"]),
+                str(picture["caption"]),
+            )
+            for picture in entry["pictures"]
+        ]
+        first = entry["pictures"][0]
+        old = showcases.earlier(entry, root)
+        return Showcase(pictures, _took(entry), old, int(first["columns"]), int(first["rows"]))
+    except (EvidenceError, OSError, TypeError, ValueError) as error:
+        problems.append(f"{slug}: its showcase cannot be shown: {error}")
+        return None
+
+
+def _took(entry: Mapping[str, Any]) -> str:
+    """Data, training, parameters, evaluations and seed of a showcase, in one line."""
+    slug, threads = entry["method"], entry["threads"]
+    bases = list(dict.fromkeys(network["of"] for network in entry["networks"] if network["of"] != slug))
+    trained = [f"{entry['minutes']:g} min of training"] if entry["minutes"] else []
+    if bases:
+        trained.append(f"the network of {' and '.join(bases)}, {entry['base_minutes']:g} min")
+    cores = f" on {threads} core{'s' if threads != 1 else ''}" if entry["device"] == "cpu" else f" on {entry['device']}"
+    return " · ".join(
+        [
+            str(entry["data"]),
+            " on ".join(trained) + cores,
+            f"{entry['parameters']:,} parameters",
+            f"{entry['network_evaluations']:,} network evaluations per sample",
+            f"seed {entry['seed']}",
+        ]
+    )

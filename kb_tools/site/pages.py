@@ -21,7 +21,7 @@ from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
 from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg
 from kb_tools.site.comparison import Comparison, compared_in, comparisons
-from kb_tools.site.knowledge import Knowledge, Method, Sample, name_of
+from kb_tools.site.knowledge import Knowledge, Method, Sample, Showcase, name_of
 from kb_tools.site.listing import Address, Excerpt, MethodSource
 from kb_tools.site.markup import page, prose, sentences, text
 from kb_tools.site.maths import MathError, mathml
@@ -32,6 +32,8 @@ WORTH = {1: "skim it", 2: "read it", 3: "read and implement it"}
 PATHS_ON_HOME = 6
 NEXT_ON_HOME = 3
 SAMPLES_ON_HOME = 8
+IMAGES_ON_HOME = 5, 3  # columns and rows of a showcase
+SHOWCASE_GAP = 2  # pixels between two of its images
 LONG_WAY = 14  # papers before a goal that the page of goals names
 HALF_PAGE_GLYPHS = 38
 HALF_PAGE_COLUMNS = 84
@@ -138,6 +140,15 @@ class ShownSample:
     width: int
     height: int
     caption: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """The first images of a showcase's picture, whole: its size in their pixels, and how wide the picture is in it."""
+
+    width: int
+    height: int
+    percent: float
 
 
 def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo) -> dict[str, bytes]:
@@ -290,11 +301,30 @@ def _home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> _Page:
     context = {
         "read": sum(r.status == "read" for r in k.papers.values()),
         "next": k.next(NEXT_ON_HOME),
-        "samples": [(m, shown[m.samples[0].file]) for m in _in_order(k) if m.samples][:SAMPLES_ON_HOME],
+        "samples": _on_home(k, shown),
         "paths": [k.records[i] for i in paths],
         "claim_count": sum(len(m.claims) for m in k.methods.values()),
     }
     return _Page("index", "Home", "home.html", context)
+
+
+def _on_home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> list[tuple[Method, ShownSample, Window | None]]:
+    """What methods draw: of a showcase as many images for each, else the picture beside the claims."""
+    found: list[tuple[Method, ShownSample, Window | None]] = []
+    for method in _in_order(k):
+        if method.showcase:
+            picture = method.showcase.pictures[0]
+            found.append((method, shown[picture.file], _window(method.showcase, picture)))
+    found += [(m, shown[m.samples[0].file], None) for m in _in_order(k) if m.samples and not m.showcase]
+    return found[:SAMPLES_ON_HOME]
+
+
+def _window(showcase: Showcase, picture: Sample) -> Window:
+    columns, rows = (min(n, most) for n, most in zip((showcase.columns, showcase.rows), IMAGES_ON_HOME, strict=True))
+    gap = SHOWCASE_GAP
+    wide = (picture.width + gap) // showcase.columns * columns - gap
+    high = (picture.height + gap) // showcase.rows * rows - gap
+    return Window(wide, high, round(100 * picture.width / wide, 3))
 
 
 def _in_order(k: Knowledge) -> list[Method]:
@@ -570,7 +600,8 @@ def _samples(k: Knowledge, files: dict[str, bytes]) -> dict[Path, ShownSample]:
     """Copies every picture to samples/; a fresh run's picture gets a name of its own."""
     shown = {}
     for method in k.methods.values():
-        for group, prefix in ((method.samples, ""), (method.fresh, "run-")):
+        exhibits = method.showcase.pictures if method.showcase else []
+        for group, prefix in ((method.samples, ""), (method.fresh, "run-"), (exhibits, "")):
             for sample in group:
                 name = f"{prefix}{sample.file.name}"
                 files[f"samples/{name}"] = sample.file.read_bytes()

@@ -479,6 +479,29 @@ def test_planted_bugs_that_are_old_or_not_seen_are_reported(measured, changes, w
     assert "make mutants METHODS=first" in str(found.fix)
 
 
+def put_showcase(collection, slug: str, **changes) -> None:
+    from implementations.verification.evidence import showcases
+
+    folder = collection.root / "implementations" / "evidence"
+    picture = dict.fromkeys(showcases.OF_PICTURE, 1) | {"file": f"{slug}.showcase.webp"}
+    entry = dict.fromkeys(showcases.FIELDS, 1) | {"method": slug, "networks": [], "pictures": [picture]} | changes
+    (folder / f"{slug}.showcase.yaml").write_text(showcases.dump(entry))
+    (folder / f"{slug}.showcase.webp").write_bytes(b"")
+
+
+def test_a_showcase_may_be_old_and_must_be_whole(measured):
+    put_showcase(measured, "first", code="of another day")
+    assert check(measured) == []
+    (measured.root / "implementations" / "evidence" / "first.showcase.webp").unlink()
+    put_showcase(measured, "second", pictures=[])
+    found = [(p.path.name, p.code, p.message, p.fix) for p in check(measured)]
+    assert found == [
+        ("first.showcase.yaml", "showcase", "its picture first.showcase.webp is missing",
+         "run `kb run first --showcase --record`"),
+        ("second.showcase.yaml", "showcase", "not the showcase of second", "run `kb run second --showcase --record`"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [
@@ -491,6 +514,12 @@ def test_planted_bugs_that_are_old_or_not_seen_are_reported(measured, changes, w
         ),
         ("common/rows.py", "from implementations.first import f\n", "must not import implementations.first"),
         ("lab/loop.py", "from implementations import first\n", "must not import implementations.first"),
+        (
+            "demos/first.py",
+            "from implementations.showcases import first\n",
+            "must not import implementations.showcases",
+        ),
+        ("first.py", "import implementations.showcases.first\n", "must not import implementations.showcases.first"),
         (
             "verification/oracles.py",
             "import implementations.demos.first\n",
@@ -512,6 +541,8 @@ def test_what_the_rooms_allow(measured):
     allowed = "import math\nimport torch\nimport numpy as np\nfrom scipy.integrate import solve_ivp\n"
     (code / "first.py").write_text(allowed + "from implementations.common.rows import per_row\n")
     (code / "demos" / "first.py").write_text("import PIL\nfrom implementations.lab.data import load\n")
+    (code / "showcases").mkdir()
+    (code / "showcases" / "first.py").write_text("from implementations.demos.first import load\n")
     assert [p for p in check(measured) if p.code == "rooms"] == []
 
 

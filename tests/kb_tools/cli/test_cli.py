@@ -365,6 +365,15 @@ def test_methods_are_found_through_records_only(kb, shelf):
     assert kb(shelf, "run").code == 2
 
 
+def test_a_showcase_is_asked_for_like_a_run(kb, make, record):
+    """The recipes are those of this package, whatever the collection; `first` of the collection has none."""
+    collection = make(record("first", implementation="first"))
+    outcome = kb(collection, "run", "first", "--showcase")
+    assert outcome.code == 3
+    assert "first has no showcase" in outcome.err and "ddpm" in outcome.err
+    assert "--showcase" in kb(collection, "run", "--help").out
+
+
 def test_colour_is_for_terminals_or_by_request(shelf):
     def output(**environment) -> str:
         clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -203,7 +203,7 @@ class Site:
         return (self.folder / page / "index.html").read_text(encoding="utf-8")
 
 
-def _served(collection: Collection, report: Report) -> Iterator[Site]:
+def served(collection: Collection, report: Report) -> Iterator[Site]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(report.site)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -217,7 +217,7 @@ def _served(collection: Collection, report: Report) -> Iterator[Site]:
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The site of the project's own records."""
     collection = Collection(ROOT)
-    yield from _served(collection, build(collection, tmp_path_factory.mktemp("real")))
+    yield from served(collection, build(collection, tmp_path_factory.mktemp("real")))
 
 
 @pytest.fixture(scope="session")
@@ -225,18 +225,24 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The site of the made-up records, hostile ones among them; one of its equations cannot be set."""
     root = tmp_path_factory.mktemp("small")
     collection = write_collection(root, showcase(), TOPICS)
-    yield from _served(collection, build(collection, root / "build", strict=False))
+    yield from served(collection, build(collection, root / "build", strict=False))
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium: KB_CHROMIUM, the system's, else playwright's own."""
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """KB_CHROMIUM, the system's, else playwright's own."""
     names = (os.environ.get("KB_CHROMIUM"), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     path = next((found for name in names if name and (found := shutil.which(name))), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

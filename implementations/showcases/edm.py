@@ -15,7 +15,7 @@ from implementations.lab.showcase import Network, Picture, Showcase, Training
 from implementations.lab.training import Batch, Trained
 from implementations.showcases.recipes import SIDE, SIZES, Patched, gaussian_start
 
-TRAINING = Training(steps=5000, rounds=2)
+TRAINING = Training(steps=5000)
 STEPS = 18
 """Of Heun's method."""
 

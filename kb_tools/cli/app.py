@@ -36,6 +36,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "add": ("add", "Add papers by arXiv id, arXiv address, or DOI."),
         "cite": ("cite", "Suggest citations from Semantic Scholar and OpenAlex."),
         "refresh": ("cite", "Look for what is new upstream: fields, versions, citations."),
+        "rm": ("rm", "Remove records, and the edges that lead to them."),
+        "mv": ("mv", "Give a record another id, everywhere."),
         "edit": ("edit", "Open a record in your editor; only what is valid is kept."),
         "import": ("import_", "Add the works that a bibliography or a reading list names."),
         "export": ("export", "Write records as BibTeX, CSL-JSON, RIS, CSV, JSON or Markdown."),

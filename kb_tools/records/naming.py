@@ -21,6 +21,11 @@ _COLLECTIVE = re.compile(
 RESERVED = frozenset(Path(name).stem for name in (TOPICS_FILE, OUTSIDE_FILE))
 
 
+def is_id(text: str) -> bool:
+    """Whether a text can be the id of a record: the shape that the model asks for, and no other file's name."""
+    return bool(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text)) and len(text) <= _LONGEST and text not in RESERVED
+
+
 def ascii_word(text: str) -> str:
     """Lower-case ASCII letters and digits of a text, accents taken off."""
     folded = unicodedata.normalize("NFKD", text.lower().translate(_LETTERS))

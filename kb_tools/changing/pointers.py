@@ -84,11 +84,11 @@ def _elsewhere(collection: Collection) -> list[tuple[str, str, list[str]]]:
     found = []
     for topic in (_readable(collection.papers / TOPICS_FILE).data or {}).values():
         if isinstance(topic, dict):
-            found.append((TOPICS_FILE, "filled_by", _texts(topic.get("filled_by"))))
+            found.append((TOPICS_FILE, "filled_by", texts(topic.get("filled_by"))))
     works = (_readable(collection.papers / OUTSIDE_FILE).data or {}).get("works")
     for work in works if isinstance(works, list) else ():
         if isinstance(work, dict):
-            found.append((OUTSIDE_FILE, "cited_by", _texts(work.get("cited_by"))))
+            found.append((OUTSIDE_FILE, "cited_by", texts(work.get("cited_by"))))
     return found
 
 
@@ -96,7 +96,7 @@ def _topics_repointed(collection: Collection, names: Names) -> list[Change]:
     document = _readable(collection.papers / TOPICS_FILE)
     fields: dict[str, Value] = {}
     for ident, topic in (document.data or {}).items():
-        filled = _texts(topic.get("filled_by")) if isinstance(topic, dict) else []
+        filled = texts(topic.get("filled_by")) if isinstance(topic, dict) else []
         if isinstance(topic, dict) and not names.keys().isdisjoint(filled):
             kept = {name: value for name, value in topic.items() if name != "filled_by"}
             fields[ident] = {**kept, "filled_by": left} if (left := replaced(filled, names)) else kept
@@ -111,8 +111,8 @@ def _outside_repointed(collection: Collection, names: Names) -> list[Change]:
     works = (document.data or {}).get("works")
     left: list[Value] = []
     for work in works if isinstance(works, list) else ():
-        if isinstance(work, dict) and not names.keys().isdisjoint(_texts(work.get("cited_by"))):
-            citing = replaced(_texts(work.get("cited_by")), names)
+        if isinstance(work, dict) and not names.keys().isdisjoint(texts(work.get("cited_by"))):
+            citing = replaced(texts(work.get("cited_by")), names)
             if not citing:
                 continue
             work = {**work, "cited_by": citing}
@@ -128,5 +128,6 @@ def _readable(path: Path) -> Document:
     return document if not document.problems else Document(path, "")
 
 
-def _texts(value: Value) -> list[str]:
+def texts(value: Value) -> list[str]:
+    """The texts of a list; empty for what is none."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

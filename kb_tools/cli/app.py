@@ -41,6 +41,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "topics": ("topics", "List the topics, or add one."),
         "rm": ("rm", "Remove records, and the edges that lead to them."),
         "mv": ("mv", "Give a record another id, everywhere."),
+        "dedupe": ("dedupe", "List records that could be one, or make one of two."),
         "edit": ("edit", "Open a record in your editor; only what is valid is kept."),
         "import": ("import_", "Add the works that a bibliography or a reading list names."),
         "export": ("export", "Write records as BibTeX, CSL-JSON, RIS, CSV, JSON or Markdown."),

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 import click
 
-from kb_tools.cli.output import json_option, put_json, say_invalid, say_none, table, with_collection
+from kb_tools.cli.output import json_option, put_json, say, say_invalid, say_none, table, with_collection
 from kb_tools.errors import UsageError
 from kb_tools.records.fields import KINDS, PAPER_KINDS, RECORD_FIELDS, STATUSES
 from kb_tools.records.index import CARD_FIELDS, Entry, Index
@@ -102,7 +102,8 @@ def list_command(collection: Collection, sort: str | None, **choices) -> int:
 def search_command(collection: Collection, words: tuple[str, ...], sort: str | None, **choices) -> int:
     """Find records that contain every word, wherever it stands, best match first.
 
-    Case and accents do not matter.  Ids and aliases count most, then titles, authors, topics, and summaries.
+    Case and accents do not matter.  Ids and aliases count most, then titles, authors, topics and venues, summaries,
+    and last abstracts and notes.  Where nothing is found, words that look like yours are suggested.
 
     \b
     Examples:
@@ -114,9 +115,28 @@ def search_command(collection: Collection, words: tuple[str, ...], sort: str | N
         raise UsageError("there is no word to search for", hint="kb search score matching")
     index = collection.index()
     scored = [(_score(text, wanted), entry) for entry, text in index.search(wanted)]
+    if not scored:
+        _suggest(index, wanted)
     key = _SORTS[sort] if sort else None
     scored.sort(key=lambda hit: key(hit[1]) if key else (-hit[0], *_SORTS["wr"](hit[1])))
     return _print(index, [entry for _, entry in scored], **choices)
+
+
+def _suggest(index: Index, wanted: list[str]) -> None:
+    """Say which words stand nowhere, and what may be meant by them."""
+    from difflib import get_close_matches
+
+    known = index.words()
+    strange = [word for word in wanted if not any(word in other for other in known)]
+    meant = {}
+    for word in strange:
+        near = get_close_matches(word, known, n=3, cutoff=0.75)
+        if near:  # of words that look alike, the one that more records have
+            meant[word] = max(near, key=lambda other: (known[other] > 1, other == near[0]))
+    if meant and len(meant) == len(strange):
+        say(f"kb: did you mean `kb search {' '.join(meant.get(word, word) for word in wanted)}`?")
+    elif len(wanted) > 1 and not strange:
+        say("kb: each of these words stands somewhere, but no record holds them all")
 
 
 def _score(text: str, wanted: list[str]) -> int:
@@ -124,7 +144,7 @@ def _score(text: str, wanted: list[str]) -> int:
     total = 0
     lines = text.split("\n")
     for word in wanted:
-        for worth, line in zip((16, 8, 4, 2, 1), lines, strict=True):
+        for worth, line in zip((32, 16, 8, 4, 2, 1), lines, strict=True):
             if word in line:
                 exact = word in line.replace(" | ", " ").replace(",", " ").split()
                 total += 2 * worth if exact else worth

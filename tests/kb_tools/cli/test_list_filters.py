@@ -63,3 +63,23 @@ def test_search_and_export_share_them(kb, shelf):
     exported = kb(shelf, "export", "--format", "csv", "--author", "karras").out
     assert "edm" in exported and "ncsn" not in exported
     assert kb(shelf, "list", "--author", " ").code == 2
+
+
+def test_search_looks_into_abstracts_venues_and_notes_after_all_else(kb, make, record):
+    collection = make(
+        record("a", abstract="About thermodynamics."),
+        record("b", venue="Journal of Thermodynamics"),
+        record("c", notes=["Mind its thermodynamics."]),
+        record("d", title="Thermodynamics"),
+        record("e"),
+    )
+    found = kb(collection, "search", "thermodynamics").out
+    assert [line.partition("\t")[0] for line in found.splitlines()] == ["d", "b", "a", "c"]
+
+
+def test_a_word_that_stands_nowhere_is_answered_with_one_that_does(kb, make, record):
+    collection = make(record("a", title="Thermodynamics of images"), record("b", title="Images and noise"))
+    assert "did you mean `kb search thermodynamics images`?" in kb(collection, "search", "termodynamics", "images").err
+    assert "no record holds them all" in kb(collection, "search", "thermodynamics", "noise").err
+    outcome = kb(collection, "search", "qqqqq")
+    assert outcome.out == "" and "did you mean" not in outcome.err and outcome.code == 0

@@ -110,3 +110,4 @@ TOPICS_SCHEMA = "topics-schema.json"
 OUTSIDE_SCHEMA = "outside-schema.json"
 TOPICS_FILE = "topics.yaml"
 OUTSIDE_FILE = "outside.yaml"
+NOTES = "notes"  # folder of papers/ with a Markdown file for each record that somebody wrote about

@@ -69,6 +69,29 @@ def test_help_lists_every_command_without_loading_one():
     assert done.stderr.strip() == "['kb_tools.cli.app', 'kb_tools.cli.output']"
 
 
+def test_help_fits_a_terminal_of_80_columns():
+    environment = os.environ | {"COLUMNS": "80"}
+    done = subprocess.run([*KB, "--help"], capture_output=True, text=True, check=True, env=environment)
+    assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("delete", "rm"), ("rename", "mv"), ("update", "refresh"), ("tags", "topics"), ("duplicates", "dedupe"),
+     ("DELETE", "rm"), ("renme", "mv"), ("serach", "search")],
+)  # fmt: skip
+def test_an_unknown_command_is_pointed_to_the_one_that_is_meant(kb, shelf, word, meant):
+    outcome = kb(shelf, word, "ddpm")
+    assert outcome.code == 2 and f"Did you mean `kb {meant}`?" in outcome.err
+
+
+def test_what_a_command_is_called_elsewhere_is_no_command_here():
+    from kb_tools.cli.app import CALLED_ELSEWHERE
+
+    assert set(CALLED_ELSEWHERE.values()) <= set(TABLE)
+    assert set(CALLED_ELSEWHERE).isdisjoint(TABLE)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -44,6 +44,8 @@ if (answer.ok) {
     later("[data-filters]", "./filter.js", (m) => m.startList(marks, base)),
     later("[data-goal-form]", "./goals.js", (m) => m.startGoals(marks)),
     later("[data-graph-form]", "./graph.js", (m) => m.startGraph(marks, base)),
+    later("[data-leads-form]", "./leads.js", (m) => m.startLeads(marks, base)),
+    later("a[data-node]", "./card.js", (m) => m.startCards(marks)),
     later("[data-wider]", "./neighbours.js", (m) => m.startNeighbours(marks)),
   ]);
 }

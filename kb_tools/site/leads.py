@@ -109,8 +109,8 @@ def _svg(k: Knowledge, records: Sequence[Record], plan: Rails, base: str) -> Mar
         )
         here = " is-goal" if record is goal else ""
         lines.append(
-            f'<a href="{base}papers/{record.id}/" class="n w{worth} {text(record.status)}{here}" data-node="{record.id}"'
-            f' aria-label="{text(said(k, record))}"><title>{text(record.title)}</title>'
+            f'<a href="{base}papers/{record.id}/" class="n w{worth} {text(record.status)}{here}"'
+            f' data-node="{record.id}" aria-label="{text(said(k, record))}"><title>{text(record.title)}</title>'
             f'<path class="row" d="{_band(tops[n], tops[n + 1])}"/>'
             f'<circle cx="{across[record.id]}" cy="{y}" r="{RADII[worth]}"/>'
             f'<text class="sign" x="{across[record.id]}" y="{y + 4}">{SIGNS.get(record.status, "○")}</text>'

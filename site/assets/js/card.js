@@ -8,7 +8,8 @@ const STAY = 250; // before it goes, so that the pointer can get onto it
 const AWAY = 6; // pixels from the paper
 const EDGE = 8; // from the window's edge
 
-export function startCards(marks) {
+// first: the event that asked for cards.
+export function startCards(marks, first) {
   const card = make("div", { id: ID, class: "node-card", role: "tooltip", hidden: true });
   document.body.append(card);
   let node = null;
@@ -69,22 +70,26 @@ export function startCards(marks) {
   }
 
   const paperAt = (target) => target.closest?.("a[data-node]");
-  document.addEventListener("pointerover", ({ target, pointerType }) => {
+  function pointed({ target, pointerType }) {
     if (pointerType === "touch") return;
     const to = paperAt(target);
     if (to === node && to) clearTimeout(timer);
     else if (to) later(() => open(to), WAIT);
     else if (card.contains(target)) clearTimeout(timer);
     else if (!node?.contains(document.activeElement)) later(close, STAY);
-  });
-  document.addEventListener("focusin", ({ target }) => {
+  }
+  function focused({ target }) {
     const to = paperAt(target);
     if (to?.matches(":focus-visible")) open(to);
     else if (node) close();
-  });
+  }
+  document.addEventListener("pointerover", pointed);
+  document.addEventListener("focusin", focused);
   document.addEventListener("focusout", () => node && later(close, STAY));
   document.addEventListener("keydown", ({ key }) => key === "Escape" && close());
   addEventListener("scroll", () => node && place(), { capture: true, passive: true });
   addEventListener("resize", () => node && place());
   marks.onChange(() => node && fill(node.dataset.node));
+  if (first.type === "focusin") focused(first);
+  else pointed(first);
 }

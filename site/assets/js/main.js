@@ -40,12 +40,19 @@ if (answer.ok) {
   if (Object.keys(moved).length) store.change(moved, false);
   const marks = new Marks(store, papers, base);
   marks.start();
+  // What a paper in a picture is: fetched when one is first pointed at or has the focus.
+  let cards = null;
+  for (const kind of ["pointerover", "focusin"]) {
+    addEventListener(kind, (event) => {
+      if (cards || !event.target.closest?.("a[data-node]")) return;
+      cards = import("./card.js").then((m) => m.startCards(marks, event));
+    });
+  }
   await Promise.all([
     later("[data-filters]", "./filter.js", (m) => m.startList(marks, base)),
     later("[data-goal-form]", "./goals.js", (m) => m.startGoals(marks)),
     later("[data-graph-form]", "./graph.js", (m) => m.startGraph(marks, base)),
     later("[data-leads-form]", "./leads.js", (m) => m.startLeads(marks, base)),
-    later("a[data-node]", "./card.js", (m) => m.startCards(marks)),
     later("[data-wider]", "./neighbours.js", (m) => m.startNeighbours(marks)),
   ]);
 }

@@ -8,8 +8,21 @@ const STAY = 250; // before it goes, so that the pointer can get onto it
 const AWAY = 6; // pixels from the paper
 const EDGE = 8; // from the window's edge
 
+// The card's styles, once, where the page does not have them.
+function styled() {
+  const href = new URL("../css/leads.css", import.meta.url).href;
+  if ([...document.styleSheets].some((sheet) => sheet.href === href)) return Promise.resolve();
+  const link = make("link", { rel: "stylesheet", href });
+  return new Promise((done) => {
+    link.addEventListener("load", done);
+    link.addEventListener("error", done);
+    document.head.append(link);
+  });
+}
+
 // first: the event that asked for cards.
-export function startCards(marks, first) {
+export async function startCards(marks, first) {
+  await styled();
   const card = make("div", { id: ID, class: "node-card", role: "tooltip", hidden: true });
   document.body.append(card);
   let node = null;

@@ -8,6 +8,8 @@ const STAY = 250; // before it goes, so that the pointer can get onto it
 const AWAY = 6; // pixels from the paper
 const EDGE = 8; // from the window's edge
 
+let started = false;
+
 // The card's styles, once, where the page does not have them.
 function styled() {
   const href = new URL("../css/leads.css", import.meta.url).href;
@@ -22,6 +24,8 @@ function styled() {
 
 // first: the event that asked for cards.
 export async function startCards(marks, first) {
+  if (started) return;
+  started = true;
   await styled();
   const card = make("div", { id: ID, class: "node-card", role: "tooltip", hidden: true });
   document.body.append(card);

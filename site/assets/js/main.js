@@ -40,14 +40,9 @@ if (answer.ok) {
   if (Object.keys(moved).length) store.change(moved, false);
   const marks = new Marks(store, papers, base);
   marks.start();
-  // What a paper in a picture is: fetched when one is first pointed at or has the focus.
-  let cards = null;
-  for (const kind of ["pointerover", "focusin"]) {
-    addEventListener(kind, (event) => {
-      if (cards || !event.target.closest?.("a[data-node]")) return;
-      cards = import("./card.js").then((m) => m.startCards(marks, event));
-    });
-  }
+  const node = (event) => event.target.closest?.("a[data-node]") && later("a", "./card.js", (m) => m.startCards(marks, event));
+  addEventListener("pointerover", node);
+  addEventListener("focusin", node);
   await Promise.all([
     later("[data-filters]", "./filter.js", (m) => m.startList(marks, base)),
     later("[data-goal-form]", "./goals.js", (m) => m.startGoals(marks)),

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from kb_tools.equations import anchor_name
 from kb_tools.errors import Problem
 from kb_tools.exchange import bibtex
+from kb_tools.graph import reached
 from kb_tools.layers import PACKAGE
 from kb_tools.order import Step, main_goals, next_papers, reading_order
 from kb_tools.records.fields import PAPER_KINDS
@@ -189,18 +190,8 @@ class Knowledge:
     @cached_property
     def path_to(self) -> dict[str, list[str]]:
         """For each paper, all it builds on, directly or not, in reading order; the paper itself is left out."""
-        found: dict[str, set[str]] = {}
-
-        def before(i: str, seen: frozenset[str]) -> set[str]:
-            if i in found:
-                return found[i]
-            direct = [b for b in self.records[i].builds_on if b in self.papers and b not in seen]
-            result = set(direct).union(*(before(b, seen | {i}) for b in direct))
-            if not seen:
-                found[i] = result
-            return result
-
-        return {i: sorted(before(i, frozenset()) - {i}, key=lambda o: self.position[o]) for i in self.papers}
+        before = reached({i: [need for need in r.builds_on if need in self.papers] for i, r in self.papers.items()})
+        return {i: sorted(before[i] - {i}, key=lambda o: self.position[o]) for i in self.papers}
 
     @cached_property
     def names(self) -> dict[str, str]:

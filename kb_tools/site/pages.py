@@ -16,12 +16,14 @@ from markupsafe import Markup
 from kb_tools.equations import SECTION, anchor_name
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.markdown import HEADINGS
+from kb_tools.graph import edges
 from kb_tools.notation import spoken
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
 from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg
 from kb_tools.site.comparison import Comparison, compared_in, comparisons
 from kb_tools.site.knowledge import Knowledge, Method, Sample, Showcase, name_of
+from kb_tools.site.leads import first_goal, leads_to
 from kb_tools.site.listing import Address, Excerpt, MethodSource
 from kb_tools.site.markup import page, prose, sentences, text
 from kb_tools.site.maths import MathError, mathml
@@ -187,6 +189,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         methods=_in_order(k),
         by_topic=_by_topic(k, k.papers.values()),
         resources_by_topic=_by_topic(k, k.resources.values()),
+        leading={i for i in k.papers if k.path_to[i]},
         goals=sorted((r for i, r in k.papers.items() if k.path_to[i]), key=lambda r: name_of(r).lower()),
     )
     ordered = [k.records[i] for i in k.order]
@@ -201,13 +204,14 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         _Page("topics/index", "Topics", "topics.html", {}),
         _Page("order/index", "Reading order", "order.html", {"papers": ordered}),
         _Page("order/goals", "Goals", "goals.html", {}),
-        _Page("graph/index", "Graph", "graph.html", {"papers": ordered, "chart": graphs.whole(k), "by_name": by_name}),
+        _graph(k, ordered, by_name),
         _Page("gallery", "Gallery", "gallery.html", {}),
         _Page("verification", "Verification", "verification.html", {"planted": _planted(k)}),
         _Page("speed", "Speed", "speed.html", {}),
         _Page("resources", "Resources", "resources.html", {"kinds": _kinds(k)}),
         *(_Page(f"compare/{c.name}", c.title, "compare.html", {"c": c}, c.lead) for c in compared.values()),
         *(_paper(k, record, near.get(record.id), address, places, compared) for record in k.papers.values()),
+        *_leads(k),
         *(_topic(k, i) for i in k.topics),
         *(page for method in k.methods.values() for page in _code(k, method, places)),
         *(_common(source, places) for source in k.common.values()),
@@ -215,8 +219,8 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
     around = _around(k, hand, shown)
     for made in pages:
         write = partial(made.text, env)
-        of_papers = made.template == "paper.html"
-        said = memo.get(made.name, (made, around), write) if of_papers else write()
+        kept = made.template in ("paper.html", "leads.html")
+        said = memo.get(made.name, (made, around), write) if kept else write()
         files[f"{made.name}.md"] = said.encode()
     files["assets/img/card.png"] = card_png(len(k.papers), len(k.methods))
     files |= machine_readable.files(k, address, [_address(made.name) for made in pages], memo)
@@ -368,6 +372,23 @@ def _paper(
         "linked_data": machine_readable.linked_data(record, k.citation_keys[record.id], address),
     }
     return _Page(name, record.title, "paper.html", context, spoken(record.why or ""), extra)
+
+
+def _graph(k: Knowledge, ordered: list[Record], by_name: list[Record]) -> _Page:
+    goal = first_goal(k)
+    way = leads_to(k, goal, "../") if goal else None
+    context = {"papers": ordered, "chart": graphs.whole(k), "by_name": by_name, "way": way}
+    return _Page("graph/index", "Graph", "graph.html", context)
+
+
+def _leads(k: Knowledge) -> Iterator[_Page]:
+    """A page for every paper that builds on another."""
+    links = edges(k.papers, ["builds_on"])
+    for i, record in k.papers.items():
+        if k.path_to[i]:
+            name = f"graph/{i}"
+            way = leads_to(k, i, _base(name), links)
+            yield _Page(name, f"What leads to {name_of(record)}", "leads.html", {"way": way})
 
 
 def _parts(method: Method | None, context: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -14,10 +14,10 @@ pytestmark = pytest.mark.browser
 PAGES = (
     "", "papers/", "papers/?view=cards", "papers/ddim/", "papers/cfg/", "topics/", "topics/sampling/",
     "order/?goal=ect",
-    "order/goals/", "graph/", "graph/?focus=ddim&depth=2", "gallery/", "verification/", "speed/", "resources/",
-    "contribute/", "data/", "code/ddim/", "404.html",
+    "order/goals/", "graph/", "graph/?focus=ddim&depth=2", "graph/ect/", "gallery/", "verification/", "speed/",
+    "resources/", "contribute/", "data/", "code/ddim/", "404.html",
 )  # fmt: skip
-FEW = ("", "papers/?view=cards", "papers/ddim/", "graph/?focus=ddim", "verification/", "code/ddim/")
+FEW = ("", "papers/?view=cards", "papers/ddim/", "graph/?focus=ddim", "graph/ect/", "verification/", "code/ddim/")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -211,6 +211,13 @@ def _served(collection: Collection, report: Report) -> Iterator[Site]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Collection, Report], Site]]:
+    """serve(collection, report) serves what was built until the test ends."""
+    with ExitStack() as stack:
+        yield lambda collection, report: stack.enter_context(contextmanager(_served)(collection, report))
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def sources(root: Path) -> Path:
 
 
 def pages_there(k: Knowledge) -> frozenset[str]:
-    """Which parts the site has beyond those that each has: all of them, or what one's own collection has something for."""
+    """Which parts the site has beyond those of every site: all, or what one's own collection holds something for."""
     held = {
         "methods": k.methods,
         "speed": k.proofs.benchmarks,

@@ -62,7 +62,8 @@ def test_each_fault_has_its_place_and_its_remedy(tmp_path: Path, text: str, plac
 
 
 def test_a_contrast_that_just_fails_is_not_called_enough_and_the_colour_proposed_can_be_read(tmp_path: Path) -> None:
-    # Luminances by hand: #edf1f1 0.87266, #6d6d6d 0.15293, #6e6e6e 0.15592; so 0.92266 / 0.20293 = 4.547, / 0.20592 = 4.481.
+    # Luminances by hand: #edf1f1 0.87266, #6d6d6d 0.15293, #6e6e6e 0.15592.
+    # So 0.92266 / 0.20293 = 4.547, and 0.92266 / 0.20592 = 4.481.
     (tmp_path / "kb.yaml").write_text('title: Mine\ncolours: {light: "#6d6d6d"}\n')
     assert read_settings(tmp_path) is not None
     (tmp_path / "kb.yaml").write_text('title: Mine\ncolours: {light: "#6e6e6e"}\n')

@@ -111,3 +111,4 @@ OUTSIDE_SCHEMA = "outside-schema.json"
 TOPICS_FILE = "topics.yaml"
 OUTSIDE_FILE = "outside.yaml"
 NOTES = "notes"  # folder of papers/ with a Markdown file for each record that somebody wrote about
+SETTINGS_FILE = "kb.yaml"

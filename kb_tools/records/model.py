@@ -20,11 +20,13 @@ __all__ = [
     "UPSTREAM_FIELDS",
     "Algorithm",
     "AsWritten",
+    "Colours",
     "Equation",
     "Outside",
     "OutsideWork",
     "OutsideWorks",
     "Record",
+    "Settings",
     "Source",
     "Symbol",
     "Topic",
@@ -37,6 +39,7 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max
 ArxivId = Annotated[str, StringConstraints(pattern=r"^(\d{4}\.\d{4,5}|[a-z]+(-[a-z]+)*(\.[A-Z]{2})?/\d{7})$")]
 Doi = Annotated[str, StringConstraints(pattern=r"^10\.\d{4,9}/\S+$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s<>\"]+$", max_length=2000)]
+Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9A-Fa-f]{6}$")]
 Date = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^\S(.*\S)?$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
@@ -197,3 +200,20 @@ class OutsideWorks(Strict):
     """papers/outside.yaml: what the collection cites beyond itself."""
 
     works: list[OutsideWork] = Field(default_factory=list)
+
+
+class Colours(Strict):
+    """The colour of links and buttons, where pages are light and where they are dark."""
+
+    light: Colour | None = None
+    dark: Colour | None = None
+
+
+class Settings(Strict):
+    """kb.yaml: the site of a collection of one's own."""
+
+    title: Annotated[Line, StringConstraints(max_length=100)] = Field(description="Name of the collection")
+    description: Line | None = Field(default=None, description="One sentence, under the title and in feeds")
+    site_url: Url | None = Field(default=None, description="Where the site will stand")
+    repository: Url | None = Field(default=None, description="Where the records can be seen")
+    colours: Colours = Field(default_factory=Colours)

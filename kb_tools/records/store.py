@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kb_tools.errors import AmbiguousError, InvalidRecordError, NotFoundError, Problem
-from kb_tools.records.fields import OUTSIDE_FILE, PAPER_KINDS, TOPICS_FILE
+from kb_tools.records.fields import OUTSIDE_FILE, PAPER_KINDS, SETTINGS_FILE, TOPICS_FILE
 from kb_tools.records.index import Entry, Index
 from kb_tools.records.reference import arxiv_id, doi, fold, lookup_keys
 
@@ -69,11 +69,13 @@ class Collection:
             return cls(folder)
         here = Path.cwd()
         for folder in (here, *here.parents):
-            if (folder / "papers").is_dir() and (folder / "mkdocs.yml").is_file():
+            if (folder / "papers").is_dir() and any(
+                (folder / name).is_file() for name in (SETTINGS_FILE, "mkdocs.yml")
+            ):
                 return cls(folder)
         raise NotFoundError(
-            f"no collection at {here} or above it: no folder with papers/ and mkdocs.yml",
-            hint="go into one, or name it with -C DIR or KB_ROOT",
+            f"no collection at {here} or above it: no folder with papers/ and {SETTINGS_FILE} or mkdocs.yml",
+            hint="go into one, or name it with -C DIR or KB_ROOT; `kb init` starts one",
         )
 
     def index(self) -> Index:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby
@@ -27,6 +27,7 @@ from kb_tools.site.leads import first_goal, leads_to
 from kb_tools.site.listing import Address, Excerpt, MethodSource
 from kb_tools.site.markup import page, prose, sentences, text
 from kb_tools.site.maths import MathError, mathml
+from kb_tools.site.own import coloured, pages_there
 from kb_tools.site.proofs import figure, set_number
 from kb_tools.site.writing import Memo, read_tree
 
@@ -160,15 +161,22 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
     """
     files = {f"assets/{name}": data for name, data in read_tree(hand / "assets").items()}
     files |= read_tree(hand / "pages")
-    files["contribute.md"] = contributing(k.root)
+    there = pages_there(k)
+    if "contribute" in there:
+        files["contribute.md"] = contributing(k.root)
+    if k.settings:
+        coloured(files, k.settings.colours)
     for method in k.methods.values():
         files[f"code/{method.record.id}/{method.name}.py"] = method.source.code.encode()
         if method.flat:
             files[f"code/{method.record.id}/{method.name}_flat.py"] = method.flat.encode()
-    files["assets/img/diffusion.svg"] = diffusion_svg().encode()
+    if "project" in there:
+        files["assets/img/diffusion.svg"] = diffusion_svg().encode()
+        files["assets/img/card.png"] = card_png(len(k.papers), len(k.methods))
     shown = _samples(k, files)
     env.globals.update(
         k=k,
+        there=there,
         WR=WORTH,
         LONG_WAY=LONG_WAY,
         KINDS=HEADINGS,
@@ -205,10 +213,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         _Page("order/index", "Reading order", "order.html", {"papers": ordered}),
         _Page("order/goals", "Goals", "goals.html", {}),
         _graph(k, ordered, by_name),
-        _Page("gallery", "Gallery", "gallery.html", {}),
-        _Page("verification", "Verification", "verification.html", {"planted": _planted(k)}),
-        _Page("speed", "Speed", "speed.html", {}),
-        _Page("resources", "Resources", "resources.html", {"kinds": _kinds(k)}),
+        *_beyond(k, there),
         *(_Page(f"compare/{c.name}", c.title, "compare.html", {"c": c}, c.lead) for c in compared.values()),
         *(_paper(k, record, near.get(record.id), address, places, compared) for record in k.papers.values()),
         *_leads(k),
@@ -216,15 +221,25 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         *(page for method in k.methods.values() for page in _code(k, method, places)),
         *(_common(source, places) for source in k.common.values()),
     ]
-    around = _around(k, hand, shown)
+    around = [there, *_around(k, hand, shown)]
     for made in pages:
         write = partial(made.text, env)
         kept = made.template in ("paper.html", "leads.html")
         said = memo.get(made.name, (made, around), write) if kept else write()
         files[f"{made.name}.md"] = said.encode()
-    files["assets/img/card.png"] = card_png(len(k.papers), len(k.methods))
     files |= machine_readable.files(k, address, [_address(made.name) for made in pages], memo)
     return files
+
+
+def _beyond(k: Knowledge, there: Container[str]) -> Iterator[_Page]:
+    """The pages that a collection has only where it holds something for them."""
+    if "methods" in there:
+        yield _Page("gallery", "Gallery", "gallery.html", {})
+        yield _Page("verification", "Verification", "verification.html", {"planted": _planted(k)})
+    if "speed" in there:
+        yield _Page("speed", "Speed", "speed.html", {})
+    if "resources" in there:
+        yield _Page("resources", "Resources", "resources.html", {"kinds": _kinds(k)})
 
 
 def contributing(root: Path) -> bytes:

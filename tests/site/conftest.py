@@ -213,6 +213,13 @@ def served(collection: Collection, report: Report) -> Iterator[Site]:
     thread.join()
 
 
+@pytest.fixture
+def serve() -> Iterator[Callable[[Collection, Report], Site]]:
+    """serve(collection, report) serves what was built until the test ends."""
+    with ExitStack() as stack:
+        yield lambda collection, report: stack.enter_context(contextmanager(_served)(collection, report))
+
+
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The site of the project's own records."""

@@ -1,6 +1,6 @@
 // The graph: filters, one paper and what is around it, citations on demand, arrow keys, size.  The picture is there
 // already, with links that work; nothing here moves a node.
-import { fold, fromAddress, toAddress, valuesOf } from "./dom.js";
+import { fold, fromAddress, plural, toAddress, valuesOf } from "./dom.js";
 import { keysAct, onKey } from "./keys.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -127,7 +127,7 @@ export function startGraph(marks, base) {
     }
     followsLegend.hidden = !chart.querySelector(".follows.is-shown");
     const filtered = kept.size < nodes.size || want.q !== "";
-    shown.textContent = filtered ? `${kept.size} of ${nodes.size} papers` : `${nodes.size} papers`;
+    shown.textContent = filtered ? `${kept.size} of ${plural(nodes.size, "paper")}` : plural(nodes.size, "paper");
     reset.hidden = !filtered;
     citations(kept, want.focus);
     if (remember) {

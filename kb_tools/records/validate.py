@@ -11,6 +11,7 @@ from kb_tools.records.fields import TOPIC_FIELDS
 from kb_tools.records.model import (
     Algorithm,
     AsWritten,
+    AuthorsCode,
     Equation,
     Outside,
     OutsideWork,
@@ -49,6 +50,8 @@ _PATTERNS = {
     "read_on": ("is not a date", 'write it as "2026-11-21"'),
     "added": ("is not a date", 'write it as "2026-11-21"'),
     "changed": ("is not a date", 'write it as "2026-11-21"'),
+    "looked": ("is not a date", 'write it as "2026-11-21"'),
+    "licence": ("is not an SPDX identifier", "write it as in MIT or Apache-2.0, or leave it out"),
     "implementation": ("is not the name of a module", "write it as in implementations/, without .py"),
     "steps": (
         "must be one line, indented by two spaces for each loop around it",
@@ -156,6 +159,7 @@ def _fields_at(path: Key, model: type[BaseModel]) -> list[str]:
     if "as_written" in path[:-1]:
         return list(AsWritten.model_fields)
     inner = {
+        "authors_code": AuthorsCode,
         "sources": Source,
         "equations": Equation,
         "algorithms": Algorithm,

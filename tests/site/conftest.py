@@ -89,7 +89,11 @@ def showcase() -> list[dict[str, Any]]:
             algorithms={"2": {"says": "A step of $x_0$.", "steps": ["repeat", r"  keep $\alpha x_0$", "until done"]}},
             symbols=[{"paper": r"\bar\alpha", "code": "alpha", "says": "what is kept of x_0"}],
         ),
-        record("solo", year=1999, topics=["speed"], title="Zebra crossing", worth_reading=1, authors=["Song Jiaming"]),
+        record(
+            "solo", year=1999, topics=["speed"], title="Zebra crossing", worth_reading=1, authors=["Song Jiaming"],
+            links={"code": "https://example.com/zebra"},
+            authors_code={"licence": "Apache-2.0", "looked": "2026-11-20", "note": "stripes alone"},
+        ),
         record("survey", kind="survey", year=2023, about=["ring"], builds_on=["ring"]),
         record(
             "spite", title=SPITE, authors=[SPITE, "B"], venue=SPITE, aliases=["SPITE " + SPITE], why=SPITE,

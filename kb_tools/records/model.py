@@ -20,6 +20,7 @@ __all__ = [
     "UPSTREAM_FIELDS",
     "Algorithm",
     "AsWritten",
+    "AuthorsCode",
     "Colours",
     "Equation",
     "Outside",
@@ -65,6 +66,7 @@ PublicationField = Literal[
     "issn",
     "note",
 ]
+Licence = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$", max_length=60)]
 Step = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^(  )*\S(.*\S)?$")]
 
 
@@ -95,6 +97,14 @@ class Symbol(Strict):
     paper: Line = Field(description="The paper's letter, in LaTeX")
     code: Line = Field(description="The code's name for it, or a short expression of names")
     says: Line = Field(description="What it is, in words")
+
+
+class AuthorsCode(Strict):
+    """What was seen of the authors' repository, whose address is `links.code`."""
+
+    licence: Licence | None = Field(default=None, description="SPDX identifier of its licence, where it was seen")
+    looked: Date = Field(description="Day on which it was last looked at")
+    note: Line | None = Field(default=None, description="What it holds, where that is less than the paper")
 
 
 class AsWritten(Strict):
@@ -135,6 +145,7 @@ class Record(Strict):
     links: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")], Url] = Field(
         default_factory=dict, description="Other addresses by name; arXiv and DOI links are derived"
     )
+    authors_code: AuthorsCode | None = Field(default=None, description="What was seen of the repository at links.code")
     aliases: list[Line] = Field(default_factory=list, description="Names and abbreviations people use")
     former_ids: list[Slug] = Field(default_factory=list, description="Slugs this record once had")
     topics: list[Slug] = Field(default_factory=list, description="Ids of papers/topics.yaml, most fitting first")

@@ -11,6 +11,7 @@ from kb_tools.records.fields import TOPIC_FIELDS
 from kb_tools.records.model import (
     Algorithm,
     AsWritten,
+    AuthorsCode,
     Colours,
     Equation,
     Outside,
@@ -51,6 +52,8 @@ _PATTERNS = {
     "read_on": ("is not a date", 'write it as "2026-11-21"'),
     "added": ("is not a date", 'write it as "2026-11-21"'),
     "changed": ("is not a date", 'write it as "2026-11-21"'),
+    "looked": ("is not a date", 'write it as "2026-11-21"'),
+    "licence": ("is not an SPDX identifier", "write it as in MIT or Apache-2.0, or leave it out"),
     "implementation": ("is not the name of a module", "write it as in implementations/, without .py"),
     "light": ("is not a colour", 'write it in quotes as "#0b6b63"'),
     "dark": ("is not a colour", 'write it in quotes as "#5cd0bf"'),
@@ -174,6 +177,7 @@ def _fields_at(path: Key, model: type[BaseModel]) -> list[str]:
     if "as_written" in path[:-1]:
         return list(AsWritten.model_fields)
     inner = {
+        "authors_code": AuthorsCode,
         "sources": Source,
         "equations": Equation,
         "algorithms": Algorithm,

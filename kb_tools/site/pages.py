@@ -25,7 +25,7 @@ from kb_tools.site.comparison import Comparison, compared_in, comparisons
 from kb_tools.site.knowledge import Knowledge, Method, Sample, Showcase, name_of
 from kb_tools.site.leads import first_goal, leads_to
 from kb_tools.site.listing import Address, Excerpt, MethodSource
-from kb_tools.site.markup import page, prose, sentences, text
+from kb_tools.site.markup import page, prose, safe_url, sentences, text
 from kb_tools.site.maths import MathError, mathml
 from kb_tools.site.own import coloured, pages_there
 from kb_tools.site.proofs import figure, set_number
@@ -185,9 +185,11 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         byline=byline,
         mark=mark,
         link=link,
+        code_of=partial(code_of, k),
         figure=figure,
         number=set_number,
         slug=slug,
+        theirs=theirs,
         summary=partial(summary, k),
         named=partial(named, k),
         years=years,
@@ -693,6 +695,18 @@ def distance(claim: Mapping[str, Any]) -> str:
     room = claim["bound"] - claim["value"] if claim["relation"] == "<=" else claim["value"] - claim["bound"]
     far = room / claim["sd"]
     return f"{far:.0f} sd from the bound" if far < MANY_SD else f"over {MANY_SD} sd from the bound"
+
+
+def code_of(k: Knowledge, record: Record) -> str:
+    """What code there is, in the words that the filter of the list asks for: ours, and verified, the authors', none."""
+    method = k.methods.get(record.id)
+    ours = ["code", "verified"] if method and method.proven else ["code"] if method else []
+    return " ".join(ours + (["authors"] if theirs(record) else []) or ["none"])
+
+
+def theirs(record: Record) -> str | None:
+    """Address of the authors' repository, where there is one."""
+    return safe_url(record.links.get("code", ""))
 
 
 def slug(value: str) -> str:

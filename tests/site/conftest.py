@@ -89,7 +89,11 @@ def showcase() -> list[dict[str, Any]]:
             algorithms={"2": {"says": "A step of $x_0$.", "steps": ["repeat", r"  keep $\alpha x_0$", "until done"]}},
             symbols=[{"paper": r"\bar\alpha", "code": "alpha", "says": "what is kept of x_0"}],
         ),
-        record("solo", year=1999, topics=["speed"], title="Zebra crossing", worth_reading=1, authors=["Song Jiaming"]),
+        record(
+            "solo", year=1999, topics=["speed"], title="Zebra crossing", worth_reading=1, authors=["Song Jiaming"],
+            links={"code": "https://example.com/zebra"},
+            authors_code={"licence": "Apache-2.0", "looked": "2026-11-20", "note": "stripes alone"},
+        ),
         record("survey", kind="survey", year=2023, about=["ring"], builds_on=["ring"]),
         record(
             "spite", title=SPITE, authors=[SPITE, "B"], venue=SPITE, aliases=["SPITE " + SPITE], why=SPITE,
@@ -217,7 +221,7 @@ def served(collection: Collection, report: Report) -> Iterator[Site]:
 def serve() -> Iterator[Callable[[Collection, Report], Site]]:
     """serve(collection, report) serves what was built until the test ends."""
     with ExitStack() as stack:
-        yield lambda collection, report: stack.enter_context(contextmanager(_served)(collection, report))
+        yield lambda collection, report: stack.enter_context(contextmanager(served)(collection, report))
 
 
 @pytest.fixture(scope="session")

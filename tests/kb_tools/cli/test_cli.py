@@ -33,6 +33,8 @@ def shelf(make, record):
             why="The recipe.",
             cites=["dpm"],
             cites_source="the paper",
+            links={"code": "https://x.org/ddpm"},
+            authors_code={"licence": "MIT", "looked": "2026-11-20", "note": "training alone"},
         ),
         record("ddim", builds_on=["ddpm"], aliases=["DDIM"], topics=["speed"], status="reading"),
         record("other", title="The paper called ddim"),
@@ -230,6 +232,8 @@ def test_show_tells_what_a_reader_wants(kb, shelf):
         "The recipe.",
         "What it shows.",
         "★★★ (seed 002)",
+        "https://x.org/ddpm",
+        "the authors', MIT, looked at on 2026-11-20; training alone",
         "papers/ddpm.yaml",
     ):
         assert part in text

@@ -9,7 +9,7 @@ UTF8 := LC_ALL=C.UTF-8 $(BIN)/python
 PIP := $(UTF8) -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve dev test pythons mutants two-sample bench bench-kb bench-site lint clean
+.PHONY: help run serve dev test pythons mutants two-sample bench bench-kb bench-site shots lint clean
 
 help: ## say what can be done
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -79,6 +79,9 @@ bench-kb: $(VENV)/dev.stamp ## time kb beside papis at 60 to 10,000 records (abo
 bench-site: $(VENV)/dev.stamp ## build the site at 60 to 1,000 papers beside two generators (under ten minutes)
 	@sh tests/ensure_chromium.sh $(BIN)/python
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.site
+
+shots: $(VENV)/dev.stamp ## pictures of the site's pages for docs/site.md, to be looked at
+	@$(BIN)/python -m tests.site.shots
 
 lint: $(VENV)/dev.stamp ## ruff, pyright, canonical records
 	$(BIN)/ruff check .

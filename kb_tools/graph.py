@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Collection as Container
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from math import sqrt
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from kb_tools.dag import components
 from kb_tools.order import Readable
 
 KINDS = ("builds_on", "cites", "about")
@@ -89,6 +91,61 @@ def around(ident: str, links: Iterable[Edge], depth: int) -> set[str]:
         border = {other for one in border for other in neighbours.get(one, ())} - near
         near |= border
     return near
+
+
+def reached(targets: Mapping[str, Sequence[str]]) -> dict[str, set[str]]:
+    """All that each node leads to, in one step or more; a node of a circle leads to itself.
+
+    targets: node -> the nodes at the ends of its arrows, all of them keys themselves.
+    """
+    found: dict[str, set[str]] = {}
+    for group in components(targets):
+        ends = {other for ident in group for other in targets[ident]}
+        found.update(dict.fromkeys(group, ends.union(*(found.get(other, ()) for other in ends))))
+    return found
+
+
+def implied(links: Iterable[Edge]) -> list[Edge]:
+    """The edges that say nothing new: their target is also reached through another target of their source.
+
+    What is left is the transitive reduction.  Of edges into or within a circle none is left out for another of the
+    same circle, so that whatever is joined stays joined.
+    """
+    links = list(links)
+    targets: dict[str, list[str]] = {ident: [] for edge in links for ident in edge[:2]}
+    for edge in links:
+        targets[edge.source].append(edge.target)
+    below = reached(targets)
+    return [
+        edge
+        for edge in links
+        if any(
+            edge.target in below[via] and edge.source not in below[via] and via not in below[edge.target]
+            for via in targets[edge.source]
+            if via != edge.target
+        )
+    ]
+
+
+def nearest(ident: str, links: Iterable[Edge], most: int, key: Callable[[str], Any]) -> list[str]:
+    """A record and up to `most - 1` of those that it leads to along `links`: the fewest steps away, then by `key`.
+
+    Each of them is the target of one that came before it, so that none is cut off from the first.
+    """
+    targets: dict[str, list[str]] = {}
+    for edge in links:
+        targets.setdefault(edge.source, []).append(edge.target)
+    found: dict[str, None] = {}
+    waiting: list[tuple[int, Any, str]] = [(0, key(ident), ident)]
+    while waiting and len(found) < most:
+        steps, _, one = heappop(waiting)
+        if one in found:
+            continue
+        found[one] = None
+        for other in targets.get(one, ()):
+            if other not in found:
+                heappush(waiting, (steps + 1, key(other), other))
+    return list(found)
 
 
 def statistics(records: Mapping[str, Linked], count: int = 10) -> Stats:

@@ -11,28 +11,35 @@ import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from implementations.lab.data import Dataset
 from implementations.lab.demo import Run
 from implementations.lab.folder import versions
+from implementations.lab.networks import train_or_load
 from implementations.lab.threads import suited_to
-from implementations.lab.training import Trained
+from implementations.lab.training import Loss, Trained
 from implementations.verification.code_hash import code_hash
 
 GAP = 2
 """Between two tiles, in pixels of theirs; nothing is drawn there."""
 PICTURE_BYTES = 90_000
 NO_LIMIT = 10**9
+BETWEEN_SEEDS = 1_000_000
+"""From one round of training to the next, far beyond the seeds that anybody types."""
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class Training:
-    """How one network is trained.  The learning rate falls to zero along half a cosine."""
+    """How one network is trained: in rounds of so many steps, in each of which the rate falls along half a cosine."""
 
     steps: int
+    rounds: int = 1
     batch_size: int = 64
     lr: float = 2e-3
     ema: float = 0.998
@@ -46,6 +53,22 @@ class Training:
             "anneal": True,
             "ema": self.ema,
         }
+
+    def fit(
+        self, trainer: Callable[..., object], run: Run, model: M, loss: Loss, dataset: Dataset, *, name: str
+    ) -> Trained[M]:
+        """`train_or_load`, round by round: each starts from the average that the last one left, on other batches."""
+        options, losses, seconds = self.options(run), [], 0.0
+        for k in range(self.rounds):
+            of_round = replace(run, seed=run.seed + k * BETWEEN_SEEDS)
+            called = f"{name}-{k + 1}" if k else name
+            trained = train_or_load(
+                trainer, of_round, model.requires_grad_(True), loss, dataset, name=called, **options
+            )
+            run.bases.extend(of_round.bases)
+            model, seconds = trained.model, seconds + trained.seconds
+            losses += trained.losses
+        return Trained(model, losses, seconds)
 
 
 @dataclass(frozen=True)
@@ -175,7 +198,7 @@ def _facts(network: Network, trained: Trained, run: Run) -> dict[str, Any]:
         "network": network.name,
         "of": network.method,
         "minutes": round(trained.seconds / 60, 1),
-        "steps": min(network.training.steps, run.steps),
+        "steps": network.training.rounds * min(network.training.steps, run.steps),
         "batch": network.training.batch_size,
         "parameters": sum(p.numel() for p in trained.model.parameters()),
     }

@@ -10,7 +10,6 @@ from implementations.adm import Classifier, classifier_loss, guided_model, log_p
 from implementations.common.noise import Noise
 from implementations.demos.recipes import dataset, labelled
 from implementations.lab.demo import Run, once
-from implementations.lab.networks import train_or_load
 from implementations.lab.showcase import Network, Picture, Showcase, Training
 from implementations.lab.training import Batch, Trained
 from implementations.showcases import ddpm
@@ -32,7 +31,7 @@ def classifier(run: Run) -> Trained[Classifier]:
 
     model = Classifier(images.shape[0], images.classes)
     name = "showcase-adm-classifier"
-    return train_or_load(classifier, run, model, of_batch, images, name=name, **TRAINING.options(run))
+    return TRAINING.fit(classifier, run, model, of_batch, images, name=name)
 
 
 def scales(run: Run) -> Picture:

@@ -12,7 +12,6 @@ from implementations.common.noise import Noise
 from implementations.ddpm import linear_schedule
 from implementations.demos.recipes import dataset, labelled
 from implementations.lab.demo import Run, once
-from implementations.lab.networks import train_or_load
 from implementations.lab.showcase import Network, Picture, Showcase, Training
 from implementations.lab.training import Batch, Trained
 from implementations.showcases.recipes import SIDE, SIZES, Patched, gaussian_start
@@ -33,7 +32,7 @@ def network(run: Run) -> Trained:
         return loss(model, PROCESS, *labelled(batch), images.classes, noise=noise)
 
     model = Patched(ADMUNet(SIDE**2 * images.shape[0], classes=images.classes + 1, **SIZES))
-    return train_or_load(network, run, model, of_batch, images, name="showcase-cfg", **TRAINING.options(run))
+    return TRAINING.fit(network, run, model, of_batch, images, name="showcase-cfg")
 
 
 def scales(run: Run) -> Picture:

@@ -9,14 +9,13 @@ from implementations.common.noise import Noise
 from implementations.ddpm import NoiseModel, linear_schedule, loss, sample
 from implementations.demos.recipes import dataset
 from implementations.lab.demo import Run, once
-from implementations.lab.networks import train_or_load
 from implementations.lab.showcase import Network, Picture, Showcase, Training
 from implementations.lab.training import Batch, Trained
 from implementations.showcases.recipes import SIDE, SIZES, Patched, gaussian_start
 from implementations.unet import UNet
 
 PROCESS = linear_schedule()
-TRAINING = Training(steps=5000)
+TRAINING = Training(steps=5000, rounds=3)
 
 
 @once
@@ -29,7 +28,7 @@ def network(run: Run) -> Trained:
         return loss(model, PROCESS, batch[0], noise=noise)
 
     model = Patched(UNet(SIDE**2 * images.shape[0], **SIZES))
-    return train_or_load(network, run, model, of_batch, images, name="showcase-ddpm", **TRAINING.options(run))
+    return TRAINING.fit(network, run, model, of_batch, images, name="showcase-ddpm")
 
 
 def samples(run: Run) -> Picture:

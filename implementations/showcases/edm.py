@@ -11,7 +11,6 @@ from implementations.demos.edm import sigma_data
 from implementations.demos.recipes import dataset
 from implementations.edm import Denoiser, DenoisingModel, loss, sample, schedule
 from implementations.lab.demo import Run, once
-from implementations.lab.networks import train_or_load
 from implementations.lab.showcase import Network, Picture, Showcase, Training
 from implementations.lab.training import Batch, Trained
 from implementations.showcases.recipes import SIDE, SIZES, Patched, gaussian_start
@@ -31,7 +30,7 @@ def network(run: Run) -> Trained[Denoiser]:
         return loss(model, batch[0], sigma_data=spread, noise=noise)
 
     denoiser = Denoiser(Patched(Scaled(SIDE**2 * images.shape[0], **SIZES)), spread)
-    return train_or_load(network, run, denoiser, of_batch, images, name="showcase-edm", **TRAINING.options(run))
+    return TRAINING.fit(network, run, denoiser, of_batch, images, name="showcase-edm")
 
 
 def samples(run: Run) -> Picture:

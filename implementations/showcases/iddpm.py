@@ -10,7 +10,6 @@ from implementations.demos.iddpm import in_steps, with_variance
 from implementations.demos.recipes import dataset
 from implementations.iddpm import NoiseVarianceModel, cosine_schedule, hybrid_loss
 from implementations.lab.demo import Run, once
-from implementations.lab.networks import train_or_load
 from implementations.lab.showcase import Network, Picture, Showcase, Training
 from implementations.lab.training import Batch, Trained
 from implementations.showcases.recipes import SIDE, SIZES, Patched, gaussian_start
@@ -32,7 +31,7 @@ def network(run: Run) -> Trained:
 
     channels = SIDE**2 * images.shape[0]
     model = Patched(UNet(channels, 2 * channels, **SIZES))
-    return train_or_load(network, run, model, of_batch, images, name="showcase-iddpm", **TRAINING.options(run))
+    return TRAINING.fit(network, run, model, of_batch, images, name="showcase-iddpm")
 
 
 def rows(run: Run, model: NoiseVarianceModel) -> Tensor:

@@ -9,7 +9,6 @@ from implementations.common.noise import Noise
 from implementations.demos.ncsnv2 import Ladder, ladder
 from implementations.demos.recipes import unit_images
 from implementations.lab.demo import Run, once
-from implementations.lab.networks import train_or_load
 from implementations.lab.showcase import Network, Picture, Showcase, Training
 from implementations.lab.training import Batch, Trained
 from implementations.ncsn import ScoreModel, loss
@@ -38,7 +37,7 @@ def network(run: Run) -> Trained:
         return loss(model, sigmas, batch[0], noise=noise) / batch[0][0].numel()
 
     model = Unconditional(Patched(UNet(SIDE**2 * images.shape[0], **SIZES)))
-    return train_or_load(network, run, model, per_pixel, images, name="showcase-ncsnv2", **TRAINING.options(run))
+    return TRAINING.fit(network, run, model, per_pixel, images, name="showcase-ncsnv2")
 
 
 def samples(run: Run) -> Picture:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kb_tools.check import files, methods, outside, relations, showcases, wording
 from kb_tools.errors import Problem
+from kb_tools.records.settings import settings_document
 from kb_tools.records.store import Collection
 
 
@@ -24,7 +25,7 @@ def check(collection: Collection) -> list[Problem]:
         *showcases.check_showcases(collection.root),
         *wording.check_wording(documents, topics),
     ]
-    for document in (*documents, topics, works):
+    for document in (*documents, topics, works, settings_document(collection.root)):
         problems += document.problems
     unique = {
         (str(problem.path), problem.line, problem.column, problem.code, problem.message): problem

@@ -49,6 +49,7 @@ def check_files(collection: Collection, documents: list[Document], others: list[
         check_id(document)
         if document.data is not None:
             yield from _together(document, document.data)
+            yield from _authors_code(document, document.data)
             yield from _status(document, document.data)
             yield from _stub(document, document.data)
         yield from _layout(document)
@@ -86,6 +87,14 @@ def _together(document: Document, data: dict) -> Iterator[Problem]:
         if data.get(field) and not data.get(other):
             line, column = document.where((field,))
             yield Problem(document.path, line, column, "incomplete", f"{field}: stands without {other}", fix=fix)
+
+
+def _authors_code(document: Document, data: dict) -> Iterator[Problem]:
+    links = data.get("links")
+    if data.get("authors_code") and not (isinstance(links, dict) and links.get("code")):
+        line, column = document.where(("authors_code",))
+        message, fix = "authors_code: stands without links.code", "name the repository as links.code"
+        yield Problem(document.path, line, column, "incomplete", message, fix=fix)
 
 
 def _status(document: Document, data: dict) -> Iterator[Problem]:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "list": ("listing", "List records, with filters, sorting and columns."),
         "search": ("listing", "Find records by words in title, authors, aliases, topics or summary."),
         "show": ("show", "Show everything about one record."),
+        "open": ("open_", "Open the page, PDF or code of a record in your browser."),
         "next": ("path", "Say what to read next, and why."),
         "order": ("path", "Give the order to read everything in, or all that a goal needs."),
         "graph": ("graph", "Look at the records as a graph: edges, figures, what is missing."),
@@ -36,6 +37,12 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "add": ("add", "Add papers by arXiv id, arXiv address, or DOI."),
         "cite": ("cite", "Suggest citations from Semantic Scholar and OpenAlex."),
         "refresh": ("cite", "Look for what is new upstream: fields, versions, citations."),
+        "set": ("set_", "Set fields of records, without an editor."),
+        "tag": ("set_", "Put records under topics, or take them out."),
+        "topics": ("topics", "List the topics, or add one."),
+        "rm": ("rm", "Remove records, and the edges that lead to them."),
+        "mv": ("mv", "Give a record another id, everywhere."),
+        "dedupe": ("dedupe", "List records that could be one, or make one of two."),
         "edit": ("edit", "Open a record in your editor; only what is valid is kept."),
         "import": ("import_", "Add the works that a bibliography or a reading list names."),
         "export": ("export", "Write records as BibTeX, CSL-JSON, RIS, CSV, JSON or Markdown."),
@@ -58,19 +65,42 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
 }
 TABLE = {name: entry for section in COMMANDS.values() for name, entry in section.items()}
 
+# What people call a command elsewhere, and what it is called here.
+CALLED_ELSEWHERE = {
+    **dict.fromkeys(("delete", "del", "remove", "drop"), "rm"),
+    **dict.fromkeys(("rename", "move"), "mv"),
+    **dict.fromkeys(("update", "upgrade", "fetch", "pull", "sync", "watch", "outdated"), "refresh"),
+    **dict.fromkeys(("tags", "labels", "categories"), "topics"),
+    **dict.fromkeys(("label", "untag"), "tag"),
+    **dict.fromkeys(("duplicates", "dups", "dupes", "merge"), "dedupe"),
+    **dict.fromkeys(("browse", "web", "pdf"), "open"),
+    **dict.fromkeys(("ls", "papers", "all"), "list"),
+    **dict.fromkeys(("find", "grep"), "search"),
+    **dict.fromkeys(("info", "cat", "view", "get", "abstract", "links", "url"), "show"),
+    **dict.fromkeys(("new", "create", "insert"), "add"),
+    **dict.fromkeys(("mark", "done", "todo"), "status"),
+    **dict.fromkeys(("bib", "bibtex", "csv", "ris"), "export"),
+    **dict.fromkeys(("format", "tidy"), "fmt"),
+    **dict.fromkeys(("lint", "validate", "doctor"), "check"),
+    **dict.fromkeys(("train", "sample"), "run"),
+    **dict.fromkeys(("site", "html"), "build"),
+    **dict.fromkeys(("stats", "similar", "missing"), "graph"),
+    **dict.fromkeys(("path", "plan"), "order"),
+}
+
 EPILOG = """\b
-Any command that takes a record understands its id, a former id, an arXiv id or
-address, an alias such as DDIM, or its exact title.
+Any command that takes a record understands its id, a former id, an arXiv id
+or address, an alias such as DDIM, or its exact title.
 
 \b
-Output: data on stdout, talk on stderr.  On a terminal, columns are aligned; in a
-pipe they are tab-separated, without a header.  --json gives
+Output: data on stdout, talk on stderr.  On a terminal, columns are aligned;
+in a pipe they are tab-separated, without a header.  --json gives
 {"schema_version": 1, "data": ...}.  NO_COLOR and FORCE_COLOR are honoured.
 
 \b
-Exit codes: 0 fine, 1 findings (check, fmt --check, a claim that fails), 2 wrong
-usage, 3 not found or ambiguous, 4 network, 5 invalid record, 6 conflict or
-duplicate, 130 interrupted.
+Exit codes: 0 fine, 1 findings (check, fmt --check, a claim that fails),
+2 wrong usage, 3 not found or ambiguous, 4 network, 5 invalid record,
+6 conflict or duplicate, 130 interrupted.
 
 \b
 Example:
@@ -99,8 +129,10 @@ class LazyGroup(click.Group):
         if args and args[0] not in TABLE:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], TABLE, n=1)
-            hint = f" Did you mean `kb {near[0]}`?" if near else " See `kb --help`."
+            known = CALLED_ELSEWHERE.get(args[0].lower())
+            near = [known] if known else get_close_matches(args[0].lower(), [*TABLE, *CALLED_ELSEWHERE], n=1)
+            meant = CALLED_ELSEWHERE.get(near[0], near[0]) if near else None
+            hint = f" Did you mean `kb {meant}`?" if meant else " See `kb --help`."
             raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 

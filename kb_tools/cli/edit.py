@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from kb_tools.cli.output import dry_run_option, put_changes, say, shown_path, with_collection
+from kb_tools.cli.output import dry_run_option, named_file, put_changes, say, shown_path, with_collection
 from kb_tools.errors import InvalidRecordError, KbError, StorageError, UsageError
 from kb_tools.records.reader import Document, read_bytes
 from kb_tools.records.store import Change, Collection
@@ -35,7 +35,7 @@ def edit_command(collection: Collection, record: str, dry_run: bool) -> None:
       kb edit ddpm
       VISUAL=nano kb edit ddim --dry-run
     """
-    edit(collection, _ident(collection, record), dry_run=dry_run)
+    edit(collection, named_file(collection, record), dry_run=dry_run)
 
 
 def edit(collection: Collection, ident: str, *, dry_run: bool) -> None:
@@ -81,13 +81,6 @@ def _dated(edited: Document, before: Document) -> Document:
     if edited.require().get("changed") != (before.data or {}).get("changed"):
         return edited
     return set_fields(edited, {"changed": date.today().isoformat()})
-
-
-def _ident(collection: Collection, record: str) -> str:
-    """The id of a record; a file that is not valid is opened by its name, for that is how it is mended."""
-    if any(path.stem == record for path in collection.files()):
-        return record
-    return collection.resolve(record)
 
 
 def _keep(draft: Path, text: str) -> None:

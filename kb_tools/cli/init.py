@@ -11,25 +11,27 @@ import click
 
 from kb_tools.cli.output import dry_run_option, put, put_changes, say
 from kb_tools.errors import ConflictError, StorageError, UsageError
-from kb_tools.records.reader import Value
+from kb_tools.records.fields import SETTINGS_FILE, TOPICS_FILE
 from kb_tools.records.store import Change, Collection
 
-_TOPICS: dict[str, Value] = {"inbox": {"title": "Inbox", "summary": "What is not sorted yet."}}
 _IGNORED = "/build/\n/.kb/\n"
 _NAME = 100
+_TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 
 
 @click.command("init")
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="[DIR]", default=".")
 @click.option("--name", default="My reading", show_default=True, help="Name of the collection: the site's title.")
 @dry_run_option
 def init_command(folder: str, name: str, dry_run: bool) -> None:
-    """Start a collection of your own in DIR: records, one topic, the schemas for your editor, and the site.
+    """Start a collection of your own in DIR, or here: records, topics, the schemas for your editor, kb.yaml.
 
-    Nothing that DIR holds is overwritten.
+    kb.yaml has the site's title and colours; papers/topics.yaml says how to add a topic.  Nothing that DIR holds is
+    overwritten.
 
     \b
     Examples:
+      kb init
       kb init ~/reading --name "What I read"
       kb init ~/reading && cd ~/reading && kb import refs.bib
     """
@@ -44,29 +46,24 @@ def init_command(folder: str, name: str, dry_run: bool) -> None:
         raise UsageError(f"{folder}: {error}", hint="name another folder") from None
     if (root / "papers").exists():
         raise ConflictError(f"{root} has a folder papers/ already", hint="choose another folder")
-    project = Path(__file__).resolve().parents[2]
-    files = _files(root, project, name)
-    templates = (project / "site" / "templates").is_dir()
+    files = _files(root, name.strip())
     if dry_run:
         put_changes(Collection(root), [Change(path, None, text) for path, text in files.items()], dry_run=True)
         return
-    there = [path for path in (root, root / "papers", root / "site", *files) if path.exists()]
+    there = [path for path in (root, root / "papers", *files) if path.exists()]
     try:
         (root / "papers" / "resources").mkdir(parents=True)
         for path, text in files.items():
             path.write_text(text, encoding="utf-8")
-        if templates and not (root / "site").exists():
-            shutil.copytree(project / "site", root / "site")
     except OSError as error:
-        _take_back([root / "papers", root / "site", *files, root], there)
-        # shutil collects what failed, and says nothing itself.
-        reason = error.strerror or str(error.args[0][0][2] if isinstance(error, shutil.Error) else error)
+        _take_back([root / "papers", *files, root], there)
         hint = "check the free space and the permissions; what was written is taken back"
-        raise StorageError(f"{root}: cannot be filled: {reason}", hint=hint) from None
+        raise StorageError(f"{root}: cannot be filled: {error.strerror}", hint=hint) from None
     put(str(root))
-    if not (root / "site").exists():
-        say("kb: this installation holds no templates of the site; copy the folder site/ of a clone to build one")
-    say(f"kb: next, go to {root} and `kb import` a list, or `kb add` a paper")
+    go = "" if root == Path.cwd() else f"go to {root}, then "
+    say(f"kb: next, {go}`kb add` a paper by its arXiv id, or `kb import` a list")
+    say(f"    papers/{TOPICS_FILE} says how to add a topic, {SETTINGS_FILE} has the title and the colours")
+    say("    `kb build` makes the site, `kb serve` shows it")
 
 
 def _take_back(made: list[Path], there: list[Path]) -> None:
@@ -81,26 +78,18 @@ def _take_back(made: list[Path], there: list[Path]) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _files(root: Path, project: Path, name: str) -> dict[Path, str]:
+def _files(root: Path, name: str) -> dict[Path, str]:
     """The texts of a new collection, but for those that are there."""
-    from kb_tools.records.layout import dump_topics
     from kb_tools.records.schema import schemas
 
     files = {
-        root / "papers" / "topics.yaml": dump_topics(_TOPICS),
+        root / "papers" / TOPICS_FILE: _template(TOPICS_FILE),
         **{root / "papers" / schema: text for schema, text in schemas().items()},
         root / ".gitignore": _IGNORED,
-        root / "mkdocs.yml": _settings(project, name),
+        root / SETTINGS_FILE: _template(SETTINGS_FILE).replace("{title}", json.dumps(name, ensure_ascii=False)),
     }
     return {path: text for path, text in files.items() if not path.exists()}
 
 
-def _settings(project: Path, name: str) -> str:
-    """The project's settings of the site under another name; without a project, what marks the collection's root."""
-    title = f"site_name: {json.dumps(name, ensure_ascii=False)}"
-    try:
-        lines = (project / "mkdocs.yml").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return title + "\n"
-    kept = [line for line in lines if not line.startswith(("#", "site_description:", "site_url:", "repo_url:"))]
-    return "\n".join(title if line.startswith("site_name:") else line for line in kept) + "\n"
+def _template(name: str) -> str:
+    return (_TEMPLATES / f"{name}.txt").read_text(encoding="utf-8")

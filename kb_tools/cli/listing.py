@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from operator import attrgetter
 
 import click
 
-from kb_tools.cli.output import json_option, put_json, say_invalid, say_none, table, with_collection
+from kb_tools.cli.output import json_option, put_json, say, say_invalid, say_none, table, with_collection
 from kb_tools.errors import UsageError
 from kb_tools.records.fields import KINDS, PAPER_KINDS, RECORD_FIELDS, STATUSES
 from kb_tools.records.index import CARD_FIELDS, Entry, Index
+from kb_tools.records.naming import LETTERS
 from kb_tools.records.reference import fold
 from kb_tools.records.store import Collection
 
@@ -47,6 +49,12 @@ def selection(function: Callable) -> Callable:
             type=click.Choice((*KINDS, "resource")),
             help="Only this kind; resource means all that are not papers, surveys or tutorials.",
         ),
+        click.option(
+            "--author", "authors", multiple=True, metavar="NAME", help="Only by this author (repeat for more than one)."
+        ),
+        click.option(
+            "--year", "years", metavar="YEARS", help="Only of these years: 2020, 2019..2021, 2020.. or ..2020."
+        ),
         click.option("--has", multiple=True, type=click.Choice(("code", "summary")), help="Only records that have it."),
     ]
     for option in reversed(options):
@@ -79,6 +87,7 @@ def list_command(collection: Collection, sort: str | None, **choices) -> int:
     Examples:
       kb list --topic sampling --wr 2 --status unread
       kb list --kind resource --sort title
+      kb list --author song --year 2019..2021
       kb list --has code --fields id,implementation,arxiv
       kb list --json | jq -r '.data[].title'
     """
@@ -93,7 +102,8 @@ def list_command(collection: Collection, sort: str | None, **choices) -> int:
 def search_command(collection: Collection, words: tuple[str, ...], sort: str | None, **choices) -> int:
     """Find records that contain every word, wherever it stands, best match first.
 
-    Case and accents do not matter.  Ids and aliases count most, then titles, authors, topics, and summaries.
+    Case and accents do not matter.  Ids and aliases count most, then titles, authors, topics and venues, summaries,
+    and last abstracts and notes.  Where nothing is found, words that look like yours are suggested.
 
     \b
     Examples:
@@ -105,9 +115,28 @@ def search_command(collection: Collection, words: tuple[str, ...], sort: str | N
         raise UsageError("there is no word to search for", hint="kb search score matching")
     index = collection.index()
     scored = [(_score(text, wanted), entry) for entry, text in index.search(wanted)]
+    if not scored:
+        _suggest(index, wanted)
     key = _SORTS[sort] if sort else None
     scored.sort(key=lambda hit: key(hit[1]) if key else (-hit[0], *_SORTS["wr"](hit[1])))
     return _print(index, [entry for _, entry in scored], **choices)
+
+
+def _suggest(index: Index, wanted: list[str]) -> None:
+    """Say which words stand nowhere, and what may be meant by them."""
+    from difflib import get_close_matches
+
+    known = index.words()
+    strange = [word for word in wanted if not any(word in other for other in known)]
+    meant = {}
+    for word in strange:
+        near = get_close_matches(word, known, n=3, cutoff=0.75)
+        if near:  # of words that look alike, the one that more records have
+            meant[word] = max(near, key=lambda other: (known[other] > 1, other == near[0]))
+    if meant and len(meant) == len(strange):
+        say(f"kb: did you mean `kb search {' '.join(meant.get(word, word) for word in wanted)}`?")
+    elif len(wanted) > 1 and not strange:
+        say("kb: each of these words stands somewhere, but no record holds them all")
 
 
 def _score(text: str, wanted: list[str]) -> int:
@@ -115,7 +144,7 @@ def _score(text: str, wanted: list[str]) -> int:
     total = 0
     lines = text.split("\n")
     for word in wanted:
-        for worth, line in zip((16, 8, 4, 2, 1), lines, strict=True):
+        for worth, line in zip((32, 16, 8, 4, 2, 1), lines, strict=True):
             if word in line:
                 exact = word in line.replace(" | ", " ").replace(",", " ").split()
                 total += 2 * worth if exact else worth
@@ -132,9 +161,18 @@ def select(
     wr: int | None,
     kinds: tuple[str, ...],
     has: tuple[str, ...],
+    authors: tuple[str, ...] = (),
+    years: str | None = None,
 ) -> list[Entry]:
-    """The entries that every option of `selection` lets through.  Raises UsageError for a topic that is none."""
+    """The entries that every option of `selection` lets through.
+
+    Raises UsageError for a topic that is none, and for years that are none.
+    """
     check_topics(topics, index)
+    names = [_name_words(name) for name in authors]
+    if [] in names:
+        raise UsageError("--author: an empty name is nobody's", hint="kb list --author song")
+    first, last = _years(years) if years is not None else (0, 9999)
     wanted_kinds = {kind for kind in KINDS if kind in kinds or ("resource" in kinds and kind not in PAPER_KINDS)}
     return [
         entry
@@ -143,9 +181,34 @@ def select(
         and (not statuses or entry.status in statuses)
         and (wr is None or (entry.worth_reading or 0) >= wr)
         and (not kinds or entry.kind in wanted_kinds)
+        and (not names or any(_is_by(wanted, author) for author in entry.authors for wanted in names))
+        and (years is None or (entry.year is not None and first <= entry.year <= last))
         and ("code" not in has or entry.implementation)
         and ("summary" not in has or entry.has_summary)
     ]
+
+
+def _name_words(name: str) -> list[str]:
+    """The words of a name without case, accents, and marks such as the stop of an initial."""
+    return re.findall(r"\w+", fold(name.lower().translate(LETTERS)))
+
+
+def _is_by(wanted: list[str], author: str) -> bool:
+    """Whether every word that was asked for begins one of the author's: `j ho` is Jonathan Ho."""
+    words = _name_words(author)
+    return all(any(word.startswith(part) for word in words) for part in wanted)
+
+
+def _years(text: str) -> tuple[int, int]:
+    """First and last year of 2020, 2019..2021, 2020.. or ..2020."""
+    match = re.fullmatch(r"(\d{4})?(\.\.)?(\d{4})?", text.strip())
+    if match is None or not (match[1] or match[3]) or (match[1] and match[3] and not match[2]):
+        raise UsageError(f"--year: {text!r} names no years", hint="write 2020, 2019..2021, 2020.. or ..2020")
+    first = int(match[1] or 0)
+    last = int(match[3] or 9999) if match[2] else int(match[1] or match[3])
+    if first > last:
+        raise UsageError(f"--year: {text} ends before it begins", hint=f"write {last}..{first}")
+    return (first, last) if match[2] else (last, last)
 
 
 def _print(

@@ -24,6 +24,7 @@ root_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: {schema_version, data}.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would change as a diff; write nothing.")
+yes_option = click.option("--yes", is_flag=True, help="Ask nothing: do it.")
 
 
 def with_collection(function: Callable) -> Callable:
@@ -126,6 +127,20 @@ def put_changes(collection: Collection, changes: Sequence[Change], *, dry_run: b
             for line in change.diff(collection.root).splitlines():
                 colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
                 put(style(line, fg=colour) if colour else line)
+
+
+def agreed(question: str) -> bool:
+    """Whether a person at the terminal says yes.  Raises UsageError where nobody can be asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{question} There is no terminal to ask at", hint="add --yes, or look first with --dry-run")
+    return click.confirm(question, default=False, err=True)
+
+
+def named_file(collection: Collection, reference: str, index: Index | None = None) -> str:
+    """The id of a record; a file that is not valid is known by its name, for that is how it is mended."""
+    if any(path.stem == reference for path in collection.files()):
+        return reference
+    return collection.resolve(reference, index)
 
 
 def put_file(file: str, text: str, *, dry_run: bool) -> None:

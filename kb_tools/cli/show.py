@@ -58,6 +58,12 @@ def links(data: dict[str, Any]) -> dict[str, str]:
     return {**found, **(data.get("links") or {})}
 
 
+def seen_of(code: dict[str, Any]) -> str:
+    """What was seen of the authors' repository, and when, in words."""
+    facts = ["the authors'", code.get("licence") or "licence not seen", f"looked at on {code['looked']}"]
+    return ", ".join(facts) + (f"; {code['note']}" if code.get("note") else "")
+
+
 def _relations(ident: str, entries: dict[str, Entry]) -> dict[str, list[str]]:
     """What builds on a record, cites it, and explains it, oldest first."""
     reverse = {"opens": "builds_on", "cited_by": "cites", "explained_by": "about"}
@@ -125,6 +131,8 @@ def _lines(
     yield ""
     for name, address in links(data).items():
         yield _field(name, address)
+        if name == "code" and data.get("authors_code"):
+            yield f"{'':{_LABEL}}{seen_of(data['authors_code'])}"
     for label in ("corrections", "notes", "unverified"):
         for text in data.get(label) or []:
             yield _field(label.removesuffix("s"), text)

@@ -53,7 +53,7 @@ class _Card:
         self.title = str(record["title"])
         self.family = family_word(record)
         self.families = _families(record)
-        self.arxiv, self.doi = _identifiers(record)
+        self.arxiv, self.doi = identifiers(record)
         self.key = record.get("key")
         self.own: set[str] = set()  # marks that are of the work itself: not its code, not its project page
 
@@ -94,7 +94,7 @@ class Known:
         for mark in marks:
             _note(self.marks, mark, ident)
         card.own.update(_own(marks))
-        arxiv, doi = _identifiers(fields)
+        arxiv, doi = identifiers(fields)
         card.arxiv, card.doi = card.arxiv or arxiv, card.doi or doi
 
     def find(self, fields: Mapping[str, Any], *, ours: bool) -> Found:
@@ -237,7 +237,7 @@ def _new(work: Work, known: Known, topics: Mapping[str, str], maybe: tuple[str, 
 
 def _unknown_of(fields: Mapping[str, Any], card: _Card) -> list[str]:
     """What a file says of a work that exists, and its record does not: an import leaves records as they are."""
-    arxiv, doi = _identifiers(fields)
+    arxiv, doi = identifiers(fields)
     said = [f"arXiv:{arxiv}" if arxiv and not card.arxiv else "", f"DOI {doi}" if doi and not card.doi else ""]
     key = fields.get("key")
     said.append(f"citation key {key}" if key and key != card.key else "")
@@ -281,7 +281,7 @@ def _name(name: object) -> str:
     return " ".join(re.findall(r"\w+", fold(str(name or ""))))
 
 
-def _identifiers(fields: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def identifiers(fields: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """arXiv id and DOI of a work; the DOI that arXiv itself gives is its id again."""
     arxiv, doi = fields.get("arxiv"), str(fields.get("doi") or "").lower() or None
     if doi and doi.startswith("10.48550/arxiv."):
@@ -291,7 +291,7 @@ def _identifiers(fields: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 def _marks(fields: Mapping[str, Any]) -> list[str]:
     """What a work is met by: arXiv id, DOI, addresses."""
-    arxiv, doi = _identifiers(fields)
+    arxiv, doi = identifiers(fields)
     marks = [f"arxiv:{arxiv}"] if arxiv else []
     if doi:
         marks.append(f"doi:{doi}")

@@ -24,6 +24,7 @@ RECORD_FIELDS: dict[str, type] = {
     "arxiv_version": int,
     "doi": str,
     "links": dict,
+    "authors_code": dict,
     "aliases": list,
     "former_ids": list,
     "topics": list,
@@ -78,6 +79,7 @@ NESTED_FIELDS: dict[str, tuple[str, ...]] = {
     "equations": ("tex", "says"),
     "algorithms": ("says", "steps"),
     "symbols": ("paper", "code", "says"),
+    "authors_code": ("licence", "looked", "note"),
     "sources": ("seed", "section", "line", "as_written"),
     "as_written": ("title", "authors", "year", "link", "note"),
     "missing": ("title", "arxiv"),
@@ -110,3 +112,5 @@ TOPICS_SCHEMA = "topics-schema.json"
 OUTSIDE_SCHEMA = "outside-schema.json"
 TOPICS_FILE = "topics.yaml"
 OUTSIDE_FILE = "outside.yaml"
+NOTES = "notes"  # folder of papers/ with a Markdown file for each record that somebody wrote about
+SETTINGS_FILE = "kb.yaml"

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +23,7 @@ from kb_tools.errors import plain
 from kb_tools.records.fields import RECORD_FIELDS, TOPICS_FILE
 from kb_tools.records.reference import arxiv_id, fold
 
-_FORMAT = 3
+_FORMAT = 4
 _ASKED = 100  # words of a search that SQLite looks for; it refuses a condition of more than a thousand parts
 _SETTLED_NS = 100_000_000  # a file that changed this shortly before it was read may change again unseen
 
@@ -181,6 +183,13 @@ class Index:
         rest = words[_ASKED:]
         return [(Entry(json.loads(card)), text) for card, text in rows if all(word in text for word in rest)]
 
+    def words(self) -> Counter[str]:
+        """Every word that a search looks at, folded, and how many records have it."""
+        found: Counter[str] = Counter()
+        for (text,) in self.base.execute("select words from content"):
+            found.update(set(re.findall(r"\w+", text)))
+        return found
+
     def _open(self, path: Path) -> sqlite3.Connection:
         path.parent.mkdir(exist_ok=True)
         base = sqlite3.connect(path, timeout=5)
@@ -279,6 +288,7 @@ def _words(data: dict) -> str:
         ", ".join(authors),
         " ".join([*topics, *(str(data.get(name) or "") for name in ("arxiv", "venue", "year", "kind"))]),
         " ".join(data.get(name) or "" for name in ("why", "summary")),
+        " ".join([data.get("abstract") or "", *(data.get("notes") or [])]),
     ]
     return "\n".join(fold(part) for part in parts)
 

@@ -260,6 +260,8 @@ def _order_of(path: Key) -> tuple[str, ...]:
     """Order of keys inside the mapping at `path`."""
     if len(path) == 1 and isinstance(path[0], str) and path[0] not in RECORD_FIELDS:
         return TOPIC_FIELDS
+    if path == ("authors_code",):
+        return NESTED_FIELDS["authors_code"]
     if len(path) == 2 and path[0] in ("equations", "algorithms"):
         return NESTED_FIELDS[path[0]]
     return NESTED_FIELDS.get(_field(path), ()) if isinstance(path[-1], int) or path[-1] == "as_written" else ()

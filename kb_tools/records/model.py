@@ -20,11 +20,14 @@ __all__ = [
     "UPSTREAM_FIELDS",
     "Algorithm",
     "AsWritten",
+    "AuthorsCode",
+    "Colours",
     "Equation",
     "Outside",
     "OutsideWork",
     "OutsideWorks",
     "Record",
+    "Settings",
     "Source",
     "Symbol",
     "Topic",
@@ -37,6 +40,7 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max
 ArxivId = Annotated[str, StringConstraints(pattern=r"^(\d{4}\.\d{4,5}|[a-z]+(-[a-z]+)*(\.[A-Z]{2})?/\d{7})$")]
 Doi = Annotated[str, StringConstraints(pattern=r"^10\.\d{4,9}/\S+$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s<>\"]+$", max_length=2000)]
+Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9A-Fa-f]{6}$")]
 Date = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^\S(.*\S)?$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
@@ -62,6 +66,7 @@ PublicationField = Literal[
     "issn",
     "note",
 ]
+Licence = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$", max_length=60)]
 Step = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^(  )*\S(.*\S)?$")]
 
 
@@ -92,6 +97,14 @@ class Symbol(Strict):
     paper: Line = Field(description="The paper's letter, in LaTeX")
     code: Line = Field(description="The code's name for it, or a short expression of names")
     says: Line = Field(description="What it is, in words")
+
+
+class AuthorsCode(Strict):
+    """What was seen of the authors' repository, whose address is `links.code`."""
+
+    licence: Licence | None = Field(default=None, description="SPDX identifier of its licence, where it was seen")
+    looked: Date = Field(description="Day on which it was last looked at")
+    note: Line | None = Field(default=None, description="What it holds, where that is less than the paper")
 
 
 class AsWritten(Strict):
@@ -132,6 +145,7 @@ class Record(Strict):
     links: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")], Url] = Field(
         default_factory=dict, description="Other addresses by name; arXiv and DOI links are derived"
     )
+    authors_code: AuthorsCode | None = Field(default=None, description="What was seen of the repository at links.code")
     aliases: list[Line] = Field(default_factory=list, description="Names and abbreviations people use")
     former_ids: list[Slug] = Field(default_factory=list, description="Slugs this record once had")
     topics: list[Slug] = Field(default_factory=list, description="Ids of papers/topics.yaml, most fitting first")
@@ -197,3 +211,20 @@ class OutsideWorks(Strict):
     """papers/outside.yaml: what the collection cites beyond itself."""
 
     works: list[OutsideWork] = Field(default_factory=list)
+
+
+class Colours(Strict):
+    """The colour of links and buttons, where pages are light and where they are dark."""
+
+    light: Colour | None = None
+    dark: Colour | None = None
+
+
+class Settings(Strict):
+    """kb.yaml: the site of a collection of one's own."""
+
+    title: Annotated[Line, StringConstraints(max_length=100)] = Field(description="Name of the collection")
+    description: Line | None = Field(default=None, description="One sentence, under the title and in feeds")
+    site_url: Url | None = Field(default=None, description="Where the site will stand")
+    repository: Url | None = Field(default=None, description="Where the records can be seen")
+    colours: Colours = Field(default_factory=Colours)

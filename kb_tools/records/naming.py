@@ -12,7 +12,7 @@ from kb_tools.records.fields import OUTSIDE_FILE, TOPICS_FILE
 
 _SMALL_WORDS = re.compile("(?i)a|an|the|on|in|of|and|for|to|with|from|by|is|are|at|as|into|via|towards?|using")
 # Letters that Unicode does not take apart.
-_LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ß": "ss", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
+LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ß": "ss", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
 _LONGEST = 64
 _COLLECTIVE = re.compile(
     r"\b(?:Collaborations?|Team|Group|Consortium|Project|Inc\.?|Ltd\.?|Foundation|Institute|Association)$"
@@ -21,9 +21,14 @@ _COLLECTIVE = re.compile(
 RESERVED = frozenset(Path(name).stem for name in (TOPICS_FILE, OUTSIDE_FILE))
 
 
+def is_id(text: str) -> bool:
+    """Whether a text can be the id of a record: the shape that the model asks for, and no other file's name."""
+    return bool(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text)) and len(text) <= _LONGEST and text not in RESERVED
+
+
 def ascii_word(text: str) -> str:
     """Lower-case ASCII letters and digits of a text, accents taken off."""
-    folded = unicodedata.normalize("NFKD", text.lower().translate(_LETTERS))
+    folded = unicodedata.normalize("NFKD", text.lower().translate(LETTERS))
     return re.sub(r"[^a-z0-9]", "", folded)
 
 

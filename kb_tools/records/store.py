@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kb_tools.errors import AmbiguousError, InvalidRecordError, NotFoundError, Problem
-from kb_tools.records.fields import OUTSIDE_FILE, PAPER_KINDS, TOPICS_FILE
+from kb_tools.records.fields import OUTSIDE_FILE, PAPER_KINDS, SETTINGS_FILE, TOPICS_FILE
 from kb_tools.records.index import Entry, Index
 from kb_tools.records.reference import arxiv_id, doi, fold, lookup_keys
 
@@ -23,11 +23,14 @@ _SHOWN = 100  # letters of a reference that a message repeats
 
 
 class Change(NamedTuple):
-    """What a command wants to write: one file, before and after.  `before` is None for a new file."""
+    """What a command wants to write: one file, before and after.
+
+    `before` is None for a new file, `after` for one that is to go.
+    """
 
     path: Path
     before: str | None
-    after: str
+    after: str | None
 
     def diff(self, root: Path) -> str:
         """Unified diff, empty if nothing changes."""
@@ -36,7 +39,9 @@ class Change(NamedTuple):
         name = self.path.relative_to(root).as_posix()
         before = (self.before or "").splitlines(keepends=True)
         old = f"a/{name}" if self.before is not None else "/dev/null"
-        return "".join(unified_diff(before, self.after.splitlines(keepends=True), old, f"b/{name}"))
+        after = (self.after or "").splitlines(keepends=True)
+        new = f"b/{name}" if self.after is not None else "/dev/null"
+        return "".join(unified_diff(before, after, old, new))
 
 
 class Collection:
@@ -64,11 +69,13 @@ class Collection:
             return cls(folder)
         here = Path.cwd()
         for folder in (here, *here.parents):
-            if (folder / "papers").is_dir() and (folder / "mkdocs.yml").is_file():
+            if (folder / "papers").is_dir() and any(
+                (folder / name).is_file() for name in (SETTINGS_FILE, "mkdocs.yml")
+            ):
                 return cls(folder)
         raise NotFoundError(
-            f"no collection at {here} or above it: no folder with papers/ and mkdocs.yml",
-            hint="go into one, or name it with -C DIR or KB_ROOT",
+            f"no collection at {here} or above it: no folder with papers/ and {SETTINGS_FILE} or mkdocs.yml",
+            hint="go into one, or name it with -C DIR or KB_ROOT; `kb init` starts one",
         )
 
     def index(self) -> Index:
@@ -186,7 +193,10 @@ class Collection:
         return changes
 
     def write(self, changes: list[Change], *, dry_run: bool = False) -> list[Change]:
-        """Write whole files that were prepared from what was on disk; a file changed since then is a ConflictError."""
+        """Write or remove whole files that were prepared from what was on disk: all of them or none.
+
+        A file that was changed since then is a ConflictError.
+        """
         from kb_tools.records.writing import locked
 
         changes = [change for change in changes if change.after != change.before]
@@ -212,11 +222,12 @@ class Collection:
         return changes
 
     def _write(self, changes: list[Change]) -> None:
-        from kb_tools.records.writing import replace_file
+        from kb_tools.records.writing import Put, replace_files
 
-        for change in changes:
-            expected = None if change.before is None else change.before.encode("utf-8")
-            replace_file(self.root, change.path, change.after, expected=expected)
+        replace_files(
+            self.root,
+            [Put(path, None if before is None else before.encode("utf-8"), after) for path, before, after in changes],
+        )
 
     def _scan(self) -> list[os.DirEntry[str]]:
         found: list[os.DirEntry[str]] = []

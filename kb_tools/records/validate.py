@@ -11,11 +11,14 @@ from kb_tools.records.fields import TOPIC_FIELDS
 from kb_tools.records.model import (
     Algorithm,
     AsWritten,
+    AuthorsCode,
+    Colours,
     Equation,
     Outside,
     OutsideWork,
     OutsideWorks,
     Record,
+    Settings,
     Source,
     Symbol,
     Topic,
@@ -49,7 +52,13 @@ _PATTERNS = {
     "read_on": ("is not a date", 'write it as "2026-11-21"'),
     "added": ("is not a date", 'write it as "2026-11-21"'),
     "changed": ("is not a date", 'write it as "2026-11-21"'),
+    "looked": ("is not a date", 'write it as "2026-11-21"'),
+    "licence": ("is not an SPDX identifier", "write it as in MIT or Apache-2.0, or leave it out"),
     "implementation": ("is not the name of a module", "write it as in implementations/, without .py"),
+    "light": ("is not a colour", 'write it in quotes as "#0b6b63"'),
+    "dark": ("is not a colour", 'write it in quotes as "#5cd0bf"'),
+    "site_url": ("is not a web address", "write a full https:// address"),
+    "repository": ("is not a web address", "write a full https:// address"),
     "steps": (
         "must be one line, indented by two spaces for each loop around it",
         "indent it so, and end it at its text",
@@ -97,6 +106,18 @@ def validate_outside(document: Document) -> OutsideWorks | None:
     except ValidationError as error:
         for details in error.errors(include_url=False):
             _report(document, tuple(details["loc"]), details, OutsideWorks)
+        return None
+
+
+def validate_settings(document: Document) -> Settings | None:
+    """The settings of kb.yaml; None, and more problems in the document, if it does not fit the model."""
+    if document.data is None:
+        return None
+    try:
+        return Settings.model_validate(document.data, strict=True)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            _report(document, tuple(details["loc"]), details, Settings)
         return None
 
 
@@ -156,12 +177,14 @@ def _fields_at(path: Key, model: type[BaseModel]) -> list[str]:
     if "as_written" in path[:-1]:
         return list(AsWritten.model_fields)
     inner = {
+        "authors_code": AuthorsCode,
         "sources": Source,
         "equations": Equation,
         "algorithms": Algorithm,
         "symbols": Symbol,
         "missing": Outside,
         "works": OutsideWork,
+        "colours": Colours,
     }
     held = next((inner[part] for part in path[:-1] if part in inner), None)
     if held is not None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from kb_tools.errors import ConflictError, StorageError
+from kb_tools.records.fields import NOTES
 from kb_tools.records.reader import read_bytes
 
 LOCK_SECONDS = 10.0
@@ -57,9 +60,20 @@ def _describe(owner: Path) -> str:
 
 def _sweep(root: Path) -> None:
     """Remove what a killed writer left behind; under the lock nobody else is writing."""
-    for folder in (root / "papers", root / "papers" / "resources"):
+    for folder in (root / "papers", root / "papers" / "resources", root / "papers" / NOTES):
         for leftover in folder.glob(".*.kb-tmp"):
             leftover.unlink(missing_ok=True)
+
+
+class Put(NamedTuple):
+    """What one file is to hold.
+
+    expected: the bytes that the change was made from (None: the file must not exist).  text: None removes the file.
+    """
+
+    path: Path
+    expected: bytes | None
+    text: str | None
 
 
 def replace_file(root: Path, path: Path, text: str, *, expected: bytes | None) -> None:
@@ -69,28 +83,99 @@ def replace_file(root: Path, path: Path, text: str, *, expected: bytes | None) -
     file holds something else by now, StorageError if it cannot be written or lies outside the collection.  YAML is
     read again from disk before it takes its place.
     """
-    if path.is_symlink() or not path.parent.resolve().is_relative_to(root.resolve()):
-        raise StorageError(f"{path}: leads out of the collection", hint="replace the link by a plain file")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.kb-tmp")
+    replace_files(root, [Put(path, expected, text)])
+
+
+def replace_files(root: Path, puts: Sequence[Put]) -> None:
+    """Put several files in place, or remove them: all of them or none.  Raises what `replace_file` raises.
+
+    Every new text is on the disk before the first file changes, so that a full disk stops nothing half-way; what can
+    still fail then is undone.
+    """
+    undo: list[Callable[[], object]] = []
+    temporaries: list[Path] = []
     try:
-        _write_whole(temporary, text, like=path)
-        if path.suffix == ".yaml":
-            read_bytes(path, temporary.read_bytes()).require()
-        current = path.read_bytes() if path.exists() else None
-        if current != expected:
-            raise ConflictError(
-                f"{path}: was changed by somebody else meanwhile; nothing was written",
-                hint="look at the file, then run the command again",
-            )
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        for put in puts:
+            _prepare(root, put, temporaries)
+        for put in puts:
+            _settle(put, undo, temporaries)
+        for folder in dict.fromkeys(put.path.parent for put in puts):
+            _sync_folder(folder)
+    except BaseException:
+        for step in reversed(undo):
+            with suppress(OSError):
+                step()
+        raise
+    finally:
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
+
+
+def _prepare(root: Path, put: Put, temporaries: list[Path]) -> None:
+    """Write the new text beside its place, and see that the place holds what it should."""
+    path = put.path
+    with _storage(path):
+        path.parent.mkdir(exist_ok=True)
+        if path.is_symlink() or not path.parent.resolve().is_relative_to(root.resolve()):
+            raise StorageError(f"{path}: leads out of the collection", hint="replace the link by a plain file")
+        if put.text is not None:
+            temporary = _beside(path)
+            temporaries.append(temporary)
+            _write_whole(temporary, put.text, like=path)
+            if path.suffix == ".yaml":
+                read_bytes(path, temporary.read_bytes()).require()
+        _expect(put)
+
+
+def _settle(put: Put, undo: list[Callable[[], object]], temporaries: list[Path]) -> None:
+    """Let the new text take its place, and note how the old one comes back."""
+    path = put.path
+    with _storage(path):
+        _expect(put)
+        if put.expected is None:
+            undo.append(lambda: path.unlink(missing_ok=True))
+        else:
+            kept = path.with_name(f".{path.name}.{os.getpid()}.old.kb-tmp")
+            kept.unlink(missing_ok=True)
+            temporaries.append(kept)
+            _keep(path, kept)
+            undo.append(lambda: kept.replace(path))
+        if put.text is None:
+            path.unlink()
+        else:
+            _beside(path).replace(path)
+
+
+def _keep(path: Path, kept: Path) -> None:
+    """A second name for what a file holds now; a copy where the file system knows no second names."""
+    try:
+        kept.hardlink_to(path)
+    except OSError:
+        shutil.copy2(path, kept)
+
+
+def _expect(put: Put) -> None:
+    current = put.path.read_bytes() if put.path.exists() else None
+    if current != put.expected:
+        raise ConflictError(
+            f"{put.path}: was changed by somebody else meanwhile; nothing was written",
+            hint="look at the file, then run the command again",
+        )
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.kb-tmp")
+
+
+@contextmanager
+def _storage(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise StorageError(
             f"{path}: cannot be written: {error.strerror}; the file is as it was",
             hint="check the free space and the permissions",
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_whole(temporary: Path, text: str, *, like: Path) -> None:

@@ -15,8 +15,9 @@ from jinja2 import Environment
 from kb_tools.errors import KbError
 from kb_tools.records.model import Record
 from kb_tools.site.generator import NOT_FOUND, Generator, is_raw
-from kb_tools.site.knowledge import CollectionLike, Method, gather
+from kb_tools.site.knowledge import CollectionLike, Knowledge, Method, gather
 from kb_tools.site.markup import environment
+from kb_tools.site.own import configuration, sources
 from kb_tools.site.pages import render
 from kb_tools.site.scripts import loaded
 from kb_tools.site.styles import Words, pruned
@@ -40,7 +41,7 @@ class Report:
 def build(collection: CollectionLike, out: Path, *, strict: bool = True) -> Report:
     """Render the collection under `out`: Markdown in out/docs, the site in out/site.
 
-    Errors: KbError when something cannot be shown and `strict`, when site/ is not there, or when mkdocs refuses.
+    Errors: KbError when something cannot be shown and `strict`, when there are no templates, or when mkdocs refuses.
     With strict=False the problems are in the report and the rest is built.
     """
     return Builder(collection, out).build(strict=strict)
@@ -62,12 +63,10 @@ class Builder:
         """As the function of this name."""
         start = time.perf_counter()
         collection, out = self._collection, self._out
-        hand = collection.root / "site"
-        if not (hand / "templates").is_dir():
-            raise KbError(f"{hand}: no templates to build from", hint="run in a clone of the project, or give --root")
-        generator = self._ready(collection.root / "mkdocs.yml", hand / "theme")
-        self._templates = self._templates or environment(hand / "templates", out / "cache" / "templates")
+        hand = sources(collection.root)
         knowledge = gather(collection, out, self._methods, self._records)
+        generator = self._ready(self._config(knowledge, hand / "theme"), hand / "theme")
+        self._templates = self._templates or environment(hand / "templates", out / "cache" / "templates")
         files = render(knowledge, hand, self._templates, generator.address, self._memo)
         if knowledge.problems and strict:
             raise KbError("the site cannot show all of the records:\n  " + "\n  ".join(knowledge.problems))
@@ -80,6 +79,14 @@ class Builder:
         self._remember(files)
         report.seconds = time.perf_counter() - start
         return report
+
+    def _config(self, knowledge: Knowledge, theme: Path) -> Path:
+        """The settings of mkdocs: the collection's, or those that its kb.yaml comes to."""
+        if knowledge.settings is None:
+            return knowledge.root / "mkdocs.yml"
+        path = self._out / "mkdocs.yml"
+        write_if_changed(path, configuration(knowledge, knowledge.settings, theme).encode())
+        return path
 
     def _ready(self, config: Path, theme: Path) -> Generator:
         """The generator, anew when what it was made from has changed."""

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import shorten
 
 from markupsafe import Markup
 
 from kb_tools import drawing
-from kb_tools.graph import Edge, edges
+from kb_tools.graph import Edge, edges, implied
 from kb_tools.placing import plan
 from kb_tools.records.model import Record
 from kb_tools.site.knowledge import Knowledge, name_of
+from kb_tools.site.leads import said
 from kb_tools.site.markup import text
 from kb_tools.site.writing import Memo
 
-LONGEST_NAME = 22
+LONGEST_NAME = 28  # letters of a node
+
+
+@dataclass(frozen=True)
+class Map:
+    """The graph of all papers, as part of a page.  arrows: how many are drawn; follow: how many follow from those."""
+
+    svg: Markup
+    arrows: int
+    follow: int
 
 
 @dataclass(frozen=True)
@@ -27,23 +38,29 @@ class Neighbourhood:
     file: str | None
 
 
-def whole(k: Knowledge) -> Markup:
-    """The graph of all papers, as part of a page: links with labels, one lane for each topic."""
-    links = edges(k.papers, ["builds_on"])
+def whole(k: Knowledge) -> Map:
+    """Links with labels, one lane for each topic.  Arrows that follow from others are there, but not shown at first."""
+    every = edges(k.papers, ["builds_on"])
+    follow = set(implied(every))
+    links = [edge for edge in every if edge not in follow]
     names = {i: _short(record) for i, record in k.papers.items()}
     chart = plan(k.papers, links, names, list(k.topics))
     titles = {lane.name: str(text(k.topics[lane.name].title if lane.name else "no topic")) for lane in chart.lanes}
     nodes = [
         drawing.chart_node(
             record, chart.places[i], str(text(names[i])), href=f"../papers/{i}/", title=str(text(record.title)),
-            extra=f' data-node="{i}" aria-label="{text(_label(k, record, names[i]))}"',
+            extra=f' data-node="{i}" aria-label="{text(said(k, record))}"',
         )
         for i in k.order
         for record in [k.papers[i]]
     ]  # fmt: skip
-    body = [*drawing.chart_frame(chart, titles), *_named_edges(drawing.chart_edges(chart, links), links), *nodes]
+    hidden = [edge for edge in every if edge in follow]
+    faint = [line.replace('class="e"', 'class="e follows"') for line in drawing.chart_edges(chart, hidden)]
+    arrows = [*_named_edges(faint, hidden), *_named_edges(drawing.chart_edges(chart, links), links)]
+    body = [*drawing.chart_frame(chart, titles), *arrows, *nodes]
     head = drawing.chart_head(chart, ' class="chart" role="group" aria-label="Papers by year and topic" data-chart')
-    return Markup("\n").join(Markup(part) for part in [head, *body, "</svg>"])  # noqa: S704 - every string went through text()
+    svg = Markup("\n").join(Markup(part) for part in [head, *body, "</svg>"])  # noqa: S704 - every string went through text()
+    return Map(svg, len(links), len(hidden))
 
 
 def neighbourhoods(k: Knowledge, base: str, memo: Memo) -> tuple[dict[str, Neighbourhood], dict[str, bytes]]:
@@ -111,17 +128,10 @@ def _named_edges(drawn: list[str], links: list[Edge]) -> list[str]:
 
 
 def _short(record: Record) -> str:
+    """The name as everywhere, cut between words where it is long."""
     name = name_of(record)
-    name = name if len(name) <= LONGEST_NAME else record.id
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-
-
-def _label(k: Knowledge, record: Record, shown: str) -> str:
-    """What a screen reader says of a node; the script puts the status behind it."""
-    name = name_of(record)
-    parts = [shown if shown == name else f"{shown}: {name}", str(record.year or "undated")]
-    if record.worth_reading:
-        parts.append(f"worth reading {record.worth_reading} of 3")
-    needs = [name_of(k.papers[i]) for i in record.builds_on if i in k.papers]
-    parts.append(f"builds on {', '.join(needs)}" if needs else "builds on nothing here")
-    return "; ".join(parts)
+    return (
+        name
+        if len(name) <= LONGEST_NAME
+        else shorten(name, LONGEST_NAME, placeholder="…") or f"{name[: LONGEST_NAME - 1]}…"
+    )

@@ -15,10 +15,12 @@ from typing import Any, Protocol
 from kb_tools.equations import anchor_name
 from kb_tools.errors import Problem
 from kb_tools.exchange import bibtex
+from kb_tools.graph import reached
 from kb_tools.layers import PACKAGE
 from kb_tools.order import Step, main_goals, next_papers, reading_order
 from kb_tools.records.fields import PAPER_KINDS
-from kb_tools.records.model import Record, Topic
+from kb_tools.records.model import Record, Settings, Topic
+from kb_tools.records.settings import read_settings
 from kb_tools.site.flat import FlattenError, flatten
 from kb_tools.site.listing import MethodSource
 from kb_tools.site.markup import safe_url
@@ -37,6 +39,7 @@ class CollectionLike(Protocol):
 
 
 MIN_NAME = 3
+TITLE = "Diffusion, read and run"
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class Knowledge:
     """The collection, with the relations that pages show derived from it.
 
     common: what methods share, by module.  clone: the address that the code can be had from, or nothing.
+    settings: of a collection of one's own; the project's has none.
     """
 
     root: Path
@@ -125,6 +129,11 @@ class Knowledge:
     problems: list[str] = field(default_factory=list)
     common: dict[str, MethodSource] = field(default_factory=dict)
     clone: str = ""
+    settings: Settings | None = None
+
+    @property
+    def title(self) -> str:
+        return self.settings.title if self.settings else TITLE
 
     @cached_property
     def papers(self) -> dict[str, Record]:
@@ -189,18 +198,8 @@ class Knowledge:
     @cached_property
     def path_to(self) -> dict[str, list[str]]:
         """For each paper, all it builds on, directly or not, in reading order; the paper itself is left out."""
-        found: dict[str, set[str]] = {}
-
-        def before(i: str, seen: frozenset[str]) -> set[str]:
-            if i in found:
-                return found[i]
-            direct = [b for b in self.records[i].builds_on if b in self.papers and b not in seen]
-            result = set(direct).union(*(before(b, seen | {i}) for b in direct))
-            if not seen:
-                found[i] = result
-            return result
-
-        return {i: sorted(before(i, frozenset()) - {i}, key=lambda o: self.position[o]) for i in self.papers}
+        before = reached({i: [need for need in r.builds_on if need in self.papers] for i, r in self.papers.items()})
+        return {i: sorted(before[i] - {i}, key=lambda o: self.position[o]) for i in self.papers}
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -234,12 +233,13 @@ def gather(
     methods: dict[str, Method] | None = None,
     last: dict[str, Record] | None = None,
 ) -> Knowledge:
-    """Read all there is.  Problems are kept, not raised.
+    """Read all there is.  Problems are kept, not raised; but InvalidRecordError for topics.yaml and kb.yaml.
 
     out: the folder built in: `make run` leaves fresh samples there, and highlighted code is kept there.  methods: those
     of the last time, taken again where nothing under implementations/ has changed; holds those of this time afterwards.
     last: the same for records: those that say what they said are the same objects again, which is quick to compare.
     """
+    settings = read_settings(collection.root)
     records, unreadable = collection.read()
     if last is not None:
         records = {i: last[i] if last.get(i) == record else record for i, record in records.items()}
@@ -264,7 +264,7 @@ def gather(
     common = _commons(collection.root, out, problems)
     clone = _repository(collection.root, problems)
     topics = dict(collection.topics())
-    return Knowledge(collection.root, records, topics, steps, found, proofs, problems, common, clone)
+    return Knowledge(collection.root, records, topics, steps, found, proofs, problems, common, clone, settings)
 
 
 def _commons(root: Path, out: Path, problems: list[str]) -> dict[str, MethodSource]:

@@ -22,14 +22,14 @@ ATOM = "http://www.w3.org/2005/Atom"
 SITEMAP = "http://www.sitemaps.org/schemas/sitemap/0.9"
 _CONTROLS = {n: None for n in range(32) if chr(n) not in "\t\n"}
 FEED_ID = "tag:diffusion-kb,2026:"
-TITLE = "Diffusion, read and run"
 
 
 def files(k: Knowledge, address: str, pages: Iterable[str], memo: Memo) -> dict[str, bytes]:
     """All files of data, by name.  address: where the site stands, or nothing.  pages: addresses within it."""
 
     def fed(title: str, name: str, records: list[Record]) -> bytes:
-        return memo.get(name, (title, records, address), lambda: feed(title, name, records, address))
+        ids = address if k.settings and address else FEED_ID
+        return memo.get(name, (title, records, address, ids), lambda: feed(title, name, records, address, ids))
 
     papers = [k.records[i] for i in k.order]
     made = {
@@ -37,14 +37,14 @@ def files(k: Knowledge, address: str, pages: Iterable[str], memo: Memo) -> dict[
         "data/marks.json": _json({r.id: mark(k, r) for r in papers}),
         "data/search.json": _json({"schema_version": 1, "docs": list(_documents(k))}),
         "data/papers.bib": bibtex.dumps({r.id: r.model_dump() for r in papers}, k.citation_keys).encode(),
-        "feed.xml": fed(TITLE, "feed.xml", list(k.papers.values())),
+        "feed.xml": fed(k.title, "feed.xml", list(k.papers.values())),
         "llms.txt": plain_list(k, address).encode(),
     }
     for ident, topic in k.topics.items():
         about = [r for r in k.papers.values() if ident in r.topics]
         if about:
             name = f"topics/{ident}/feed.xml"
-            made[name] = fed(f"{topic.title} · {TITLE}", name, about)
+            made[name] = fed(f"{topic.title} · {k.title}", name, about)
     if address:
         made["sitemap.xml"] = sitemap(address, pages)
         made["robots.txt"] = f"User-agent: *\nAllow: /\nSitemap: {address}sitemap.xml\n".encode()
@@ -116,20 +116,23 @@ def citation(record: Record) -> list[tuple[str, str]]:
     return tags
 
 
-def feed(title: str, name: str, records: Iterable[Record], address: str) -> bytes:
-    """An Atom feed: what came or changed last stands first.  `published` is when the paper was, as far as is known."""
+def feed(title: str, name: str, records: Iterable[Record], address: str, ids: str = FEED_ID) -> bytes:
+    """An Atom feed: what came or changed last stands first.  `published` is when the paper was, as far as is known.
+
+    ids: what the ids of the feed and its entries begin with.
+    """
     root = ElementTree.Element("feed", xmlns=ATOM)
     listed = sorted(sorted(records, key=lambda r: (-(r.year or 0), r.id)), key=_day, reverse=True)
     up = address or "../" * name.count("/") or "./"
     _add(root, "title", title)
-    _add(root, "id", FEED_ID + name)
+    _add(root, "id", ids + name)
     _add(root, "updated", _moment(listed))
     _add(root, "link", rel="self", href=f"{address}{name}" if address else name.rsplit("/", 1)[-1])
     _add(root, "link", rel="alternate", type="text/html", href=f"{up}papers/")
     for record in listed:
         entry = _add(root, "entry")
         _add(entry, "title", record.title)
-        _add(entry, "id", f"{FEED_ID}papers/{record.id}")
+        _add(entry, "id", f"{ids}papers/{record.id}")
         _add(entry, "updated", _moment([record]))
         if published := _published(record):
             _add(entry, "published", published)
@@ -182,11 +185,9 @@ def sitemap(address: str, pages: Iterable[str]) -> bytes:
 def plain_list(k: Knowledge, address: str) -> str:
     """llms.txt: what the site is, and each paper in one line, in reading order."""
     lines = [
-        f"# {TITLE}",
+        f"# {_flat(k.title)}",
         "",
-        "> Papers on diffusion models in an order to read them, each with a plain summary; methods as short PyTorch"
-        " files whose samplers are checked against exact answers.",
-        "",
+        *_about(k),
         "## Papers in reading order",
         "",
     ]
@@ -194,11 +195,20 @@ def plain_list(k: Knowledge, address: str) -> str:
         record = k.records[ident]
         reason = f": {record.why}" if record.why else ""
         lines.append(f"- [{_flat(record.title)}]({address}papers/{ident}/) ({record.year or 'undated'}){_flat(reason)}")
-    lines += ["", "## Code", ""]
+    if k.methods:
+        lines += ["", "## Code", ""]
     lines += [f"- [{m.source.path}]({address}code/{m.record.id}/): {_flat(m.headline)}" for m in k.methods.values()]
     lines += ["", "## Data", "", f"- [All papers as JSON]({address}data/papers.json)"]
     lines += [f"- [All papers as BibTeX]({address}data/papers.bib)", f"- [What these files hold]({address}data/)", ""]
     return "\n".join(lines)
+
+
+def _about(k: Knowledge) -> list[str]:
+    """What the site is, as a quotation; nothing where its owner does not say."""
+    if k.settings:
+        return [f"> {_flat(k.settings.description)}", ""] if k.settings.description else []
+    said = "Papers on diffusion models in an order to read them, each with a plain summary; methods as short PyTorch"
+    return [f"> {said} files whose samplers are checked against exact answers.", ""]
 
 
 def _flat(words: str) -> str:

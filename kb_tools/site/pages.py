@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby
@@ -16,15 +16,18 @@ from markupsafe import Markup
 from kb_tools.equations import SECTION, anchor_name
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.markdown import HEADINGS
+from kb_tools.graph import edges
 from kb_tools.notation import spoken
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
 from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg
 from kb_tools.site.comparison import Comparison, compared_in, comparisons
 from kb_tools.site.knowledge import Knowledge, Method, Sample, Showcase, name_of
+from kb_tools.site.leads import first_goal, leads_to
 from kb_tools.site.listing import Address, Excerpt, MethodSource
-from kb_tools.site.markup import page, prose, sentences, text
+from kb_tools.site.markup import page, prose, safe_url, sentences, text
 from kb_tools.site.maths import MathError, mathml
+from kb_tools.site.own import coloured, pages_there
 from kb_tools.site.proofs import figure, set_number
 from kb_tools.site.writing import Memo, read_tree
 
@@ -158,15 +161,22 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
     """
     files = {f"assets/{name}": data for name, data in read_tree(hand / "assets").items()}
     files |= read_tree(hand / "pages")
-    files["contribute.md"] = contributing(k.root)
+    there = pages_there(k)
+    if "contribute" in there:
+        files["contribute.md"] = contributing(k.root)
+    if k.settings:
+        coloured(files, k.settings.colours)
     for method in k.methods.values():
         files[f"code/{method.record.id}/{method.name}.py"] = method.source.code.encode()
         if method.flat:
             files[f"code/{method.record.id}/{method.name}_flat.py"] = method.flat.encode()
-    files["assets/img/diffusion.svg"] = diffusion_svg().encode()
+    if "project" in there:
+        files["assets/img/diffusion.svg"] = diffusion_svg().encode()
+        files["assets/img/card.png"] = card_png(len(k.papers), len(k.methods))
     shown = _samples(k, files)
     env.globals.update(
         k=k,
+        there=there,
         WR=WORTH,
         LONG_WAY=LONG_WAY,
         KINDS=HEADINGS,
@@ -175,9 +185,11 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         byline=byline,
         mark=mark,
         link=link,
+        code_of=partial(code_of, k),
         figure=figure,
         number=set_number,
         slug=slug,
+        theirs=theirs,
         summary=partial(summary, k),
         named=partial(named, k),
         years=years,
@@ -187,6 +199,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         methods=_in_order(k),
         by_topic=_by_topic(k, k.papers.values()),
         resources_by_topic=_by_topic(k, k.resources.values()),
+        leading={i for i in k.papers if k.path_to[i]},
         goals=sorted((r for i, r in k.papers.items() if k.path_to[i]), key=lambda r: name_of(r).lower()),
     )
     ordered = [k.records[i] for i in k.order]
@@ -201,26 +214,34 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         _Page("topics/index", "Topics", "topics.html", {}),
         _Page("order/index", "Reading order", "order.html", {"papers": ordered}),
         _Page("order/goals", "Goals", "goals.html", {}),
-        _Page("graph/index", "Graph", "graph.html", {"papers": ordered, "chart": graphs.whole(k), "by_name": by_name}),
-        _Page("gallery", "Gallery", "gallery.html", {}),
-        _Page("verification", "Verification", "verification.html", {"planted": _planted(k)}),
-        _Page("speed", "Speed", "speed.html", {}),
-        _Page("resources", "Resources", "resources.html", {"kinds": _kinds(k)}),
+        _graph(k, ordered, by_name),
+        *_beyond(k, there),
         *(_Page(f"compare/{c.name}", c.title, "compare.html", {"c": c}, c.lead) for c in compared.values()),
         *(_paper(k, record, near.get(record.id), address, places, compared) for record in k.papers.values()),
+        *_leads(k),
         *(_topic(k, i) for i in k.topics),
         *(page for method in k.methods.values() for page in _code(k, method, places)),
         *(_common(source, places) for source in k.common.values()),
     ]
-    around = _around(k, hand, shown)
+    around = [there, *_around(k, hand, shown)]
     for made in pages:
         write = partial(made.text, env)
-        of_papers = made.template == "paper.html"
-        said = memo.get(made.name, (made, around), write) if of_papers else write()
+        kept = made.template in ("paper.html", "leads.html")
+        said = memo.get(made.name, (made, around), write) if kept else write()
         files[f"{made.name}.md"] = said.encode()
-    files["assets/img/card.png"] = card_png(len(k.papers), len(k.methods))
     files |= machine_readable.files(k, address, [_address(made.name) for made in pages], memo)
     return files
+
+
+def _beyond(k: Knowledge, there: Container[str]) -> Iterator[_Page]:
+    """The pages that a collection has only where it holds something for them."""
+    if "methods" in there:
+        yield _Page("gallery", "Gallery", "gallery.html", {})
+        yield _Page("verification", "Verification", "verification.html", {"planted": _planted(k)})
+    if "speed" in there:
+        yield _Page("speed", "Speed", "speed.html", {})
+    if "resources" in there:
+        yield _Page("resources", "Resources", "resources.html", {"kinds": _kinds(k)})
 
 
 def contributing(root: Path) -> bytes:
@@ -368,6 +389,23 @@ def _paper(
         "linked_data": machine_readable.linked_data(record, k.citation_keys[record.id], address),
     }
     return _Page(name, record.title, "paper.html", context, spoken(record.why or ""), extra)
+
+
+def _graph(k: Knowledge, ordered: list[Record], by_name: list[Record]) -> _Page:
+    goal = first_goal(k)
+    way = leads_to(k, goal, "../") if goal else None
+    context = {"papers": ordered, "chart": graphs.whole(k), "by_name": by_name, "way": way}
+    return _Page("graph/index", "Graph", "graph.html", context)
+
+
+def _leads(k: Knowledge) -> Iterator[_Page]:
+    """A page for every paper that builds on another."""
+    links = edges(k.papers, ["builds_on"])
+    for i, record in k.papers.items():
+        if k.path_to[i]:
+            name = f"graph/{i}"
+            way = leads_to(k, i, _base(name), links)
+            yield _Page(name, f"What leads to {name_of(record)}", "leads.html", {"way": way})
 
 
 def _parts(method: Method | None, context: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -657,6 +695,18 @@ def distance(claim: Mapping[str, Any]) -> str:
     room = claim["bound"] - claim["value"] if claim["relation"] == "<=" else claim["value"] - claim["bound"]
     far = room / claim["sd"]
     return f"{far:.0f} sd from the bound" if far < MANY_SD else f"over {MANY_SD} sd from the bound"
+
+
+def code_of(k: Knowledge, record: Record) -> str:
+    """What code there is, in the words that the filter of the list asks for: ours, and verified, the authors', none."""
+    method = k.methods.get(record.id)
+    ours = ["code", "verified"] if method and method.proven else ["code"] if method else []
+    return " ".join(ours + (["authors"] if theirs(record) else []) or ["none"])
+
+
+def theirs(record: Record) -> str | None:
+    """Address of the authors' repository, where there is one."""
+    return safe_url(record.links.get("code", ""))
 
 
 def slug(value: str) -> str:

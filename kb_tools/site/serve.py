@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kb_tools.errors import KbError, UsageError
+from kb_tools.records.fields import SETTINGS_FILE
 from kb_tools.site.build import Builder
 from kb_tools.site.knowledge import CollectionLike
 
@@ -205,6 +206,6 @@ def _stamps(root: Path) -> Iterator[tuple[Path, int]]:
                     yield path, path.stat().st_mtime_ns
             except FileNotFoundError:
                 continue  # a writer's temporary file, gone again
-    for config in (root / "mkdocs.yml", root / "CONTRIBUTING.md"):
+    for config in (root / SETTINGS_FILE, root / "mkdocs.yml", root / "CONTRIBUTING.md"):
         if config.is_file():
             yield config, config.stat().st_mtime_ns

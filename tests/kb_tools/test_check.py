@@ -122,6 +122,27 @@ def test_the_order_of_problems_is_by_place_and_always_the_same(make, record):
     assert first == [str(problem) for problem in check(collection)]
 
 
+def test_what_was_seen_of_code_needs_its_address_and_a_day(make, record):
+    seen = {"licence": "MIT", "looked": "2026-11-28"}
+    collection = make(
+        record("good", links={"code": "https://x.org/a"}, authors_code=seen),
+        record("bare", authors_code=seen),
+        record("other", links={"home": "https://x.org/a"}, authors_code=seen),
+        wrong='id: wrong\nkind: paper\ntitle: "t"\nlinks: {code: "https://x.org/b"}\n'
+        'authors_code: {licence: "MIT or so", look: "2026-11-28"}\n',
+    )
+    found = {(problem.path.stem, problem.code, problem.message) for problem in check(collection)}
+    assert found == {
+        ("bare", "incomplete", "authors_code: stands without links.code"),
+        ("other", "incomplete", "authors_code: stands without links.code"),
+        ("wrong", "missing-key", "authors_code.looked: is missing"),
+        ("wrong", "unknown-key", "authors_code.look: unknown key"),
+        ("wrong", "value", "authors_code.licence: 'MIT or so' is not an SPDX identifier"),
+    }
+    fixes = {problem.code: problem.fix for problem in check(collection) if problem.path.stem == "wrong"}
+    assert fixes["unknown-key"] == "did you mean looked?"
+
+
 def test_a_date_and_its_status_belong_together(make, record):
     collection = make(
         record("a", read_on="2026-01-01"), record("b", status="read", read_on="2026-02-30"), record("c", status="read")

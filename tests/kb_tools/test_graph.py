@@ -15,7 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kb_tools.drawing import FORMATS, as_dot, as_graphml, as_json, as_mermaid, as_svg
-from kb_tools.graph import Edge, Work, around, edges, longest_chain, missing, page_rank, similar, statistics
+from kb_tools.graph import (
+    Edge,
+    Work,
+    around,
+    edges,
+    implied,
+    longest_chain,
+    missing,
+    nearest,
+    page_rank,
+    reached,
+    similar,
+    statistics,
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,55 @@ def test_around_counts_edges_in_either_direction():
     assert around("a", links, 1) == {"a", "b"}
     assert around("a", links, 2) == {"a", "b", "c"}
     assert around("d", links, 3) == {"d"}
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)).filter(lambda p: p[0] != p[1]), unique=True)
+
+
+def linked(pairs: list[tuple[int, int]]) -> list[Edge]:
+    return [Edge(f"p{a}", f"p{b}", "builds_on") for a, b in pairs]
+
+
+@given(PAIRS)
+def test_what_is_implied_is_what_networkx_reduces_away(pairs):
+    links = linked([(max(pair), min(pair)) for pair in pairs])
+    links = list(dict.fromkeys(links))
+    kept = nx.transitive_reduction(nx.DiGraph(edge[:2] for edge in links)).edges
+    assert sorted(edge[:2] for edge in set(links) - set(implied(links))) == sorted(kept)
+
+
+@given(PAIRS)
+def test_nothing_is_cut_off_by_leaving_out_what_is_implied_in_circles_either(pairs):
+    links = linked(pairs)
+    kept = nx.DiGraph(edge[:2] for edge in set(links) - set(implied(links)))
+    kept.add_nodes_from(ident for edge in links for ident in edge[:2])
+    whole = nx.DiGraph(edge[:2] for edge in links)
+    assert {i: nx.descendants(whole, i) for i in whole} == {i: nx.descendants(kept, i) for i in whole}
+
+
+@given(PAIRS)
+def test_reached_is_what_networkx_walks_to(pairs):
+    whole = nx.DiGraph(pairs)
+    assert reached({i: list(whole.successors(i)) for i in whole}) == {
+        i: {other for step in whole.successors(i) for other in {step} | nx.descendants(whole, step)} for i in whole
+    }
+
+
+def test_many_ways_through_a_deep_graph_take_no_time():
+    # Two of each rank, both leading to both of the next: 2^200 ways, which nobody can walk one by one.
+    ranks = [[f"a{n}", f"b{n}"] for n in range(200)]
+    targets = {i: below for above, below in zip(ranks, [*ranks[1:], []], strict=True) for i in above}
+    assert len(reached(targets)["a0"]) == 398
+
+
+def test_the_nearest_come_first_and_none_is_cut_off():
+    # goal builds on near and far-off; deep stands behind near, best behind deep.
+    links = linked([(0, 1), (0, 2), (1, 3), (3, 4), (2, 3)])
+    key = {"p0": 0, "p1": 2, "p2": 1, "p3": 0, "p4": 0}.__getitem__
+    assert nearest("p0", links, 3, key) == ["p0", "p2", "p1"], "of those one step away, the one with the lesser key"
+    assert nearest("p0", links, 9, key) == ["p0", "p2", "p1", "p3", "p4"]
+    assert nearest("p0", linked([(0, 1), (1, 0)]), 9, key) == ["p0", "p1"], "a circle ends"
+    assert nearest("p0", [], 9, key) == ["p0"]
 
 
 def test_statistics_of_a_graph_counted_by_hand():

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -89,7 +89,11 @@ def showcase() -> list[dict[str, Any]]:
             algorithms={"2": {"says": "A step of $x_0$.", "steps": ["repeat", r"  keep $\alpha x_0$", "until done"]}},
             symbols=[{"paper": r"\bar\alpha", "code": "alpha", "says": "what is kept of x_0"}],
         ),
-        record("solo", year=1999, topics=["speed"], title="Zebra crossing", worth_reading=1, authors=["Song Jiaming"]),
+        record(
+            "solo", year=1999, topics=["speed"], title="Zebra crossing", worth_reading=1, authors=["Song Jiaming"],
+            links={"code": "https://example.com/zebra"},
+            authors_code={"licence": "Apache-2.0", "looked": "2026-11-20", "note": "stripes alone"},
+        ),
         record("survey", kind="survey", year=2023, about=["ring"], builds_on=["ring"]),
         record(
             "spite", title=SPITE, authors=[SPITE, "B"], venue=SPITE, aliases=["SPITE " + SPITE], why=SPITE,
@@ -203,7 +207,7 @@ class Site:
         return (self.folder / page / "index.html").read_text(encoding="utf-8")
 
 
-def _served(collection: Collection, report: Report) -> Iterator[Site]:
+def served(collection: Collection, report: Report) -> Iterator[Site]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(report.site)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -213,11 +217,18 @@ def _served(collection: Collection, report: Report) -> Iterator[Site]:
     thread.join()
 
 
+@pytest.fixture
+def serve() -> Iterator[Callable[[Collection, Report], Site]]:
+    """serve(collection, report) serves what was built until the test ends."""
+    with ExitStack() as stack:
+        yield lambda collection, report: stack.enter_context(contextmanager(served)(collection, report))
+
+
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The site of the project's own records."""
     collection = Collection(ROOT)
-    yield from _served(collection, build(collection, tmp_path_factory.mktemp("real")))
+    yield from served(collection, build(collection, tmp_path_factory.mktemp("real")))
 
 
 @pytest.fixture(scope="session")
@@ -225,18 +236,24 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The site of the made-up records, hostile ones among them; one of its equations cannot be set."""
     root = tmp_path_factory.mktemp("small")
     collection = write_collection(root, showcase(), TOPICS)
-    yield from _served(collection, build(collection, root / "build", strict=False))
+    yield from served(collection, build(collection, root / "build", strict=False))
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium: KB_CHROMIUM, the system's, else playwright's own."""
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """KB_CHROMIUM, the system's, else playwright's own."""
     names = (os.environ.get("KB_CHROMIUM"), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     path = next((found for name in names if name and (found := shutil.which(name))), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -213,6 +213,10 @@ def test_filters_sort_and_keep_their_state_in_the_address(small: Any, opened: Ca
     assert sorted(shown(page)) == ["ring", "spite"]
     page.locator("select[name=code]").select_option("verified")
     assert sorted(shown(page)) == ["ring", "spite"]
+    page.locator("select[name=code]").select_option("authors")
+    assert shown(page) == ["solo"]
+    page.locator("select[name=code]").select_option("none")
+    assert sorted(shown(page)) == ["start", "survey"]
     page.locator("select[name=code]").select_option("")
     page.locator("select[name=year]").select_option("1999")
     assert shown(page) == ["solo"]

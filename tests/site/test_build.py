@@ -284,6 +284,14 @@ def test_the_program_can_be_had_and_where_it_is_cloned_from_is_said_when_it_is_k
     assert "kb run ring" in page.read_text("utf-8")
 
 
+def test_the_authors_code_is_told_from_ours(small: Any) -> None:
+    page = Page(small.html("papers/solo"))
+    assert "https://example.com/zebra" in page.links
+    assert "Authors’ code, stripes alone: Apache-2.0, looked at on 2026-11-20." in " ".join(page.text.split())
+    assert "looked at" not in Page(small.html("papers/ring")).text
+    assert "https://example.com/zebra" in Page(small.html("papers")).links
+
+
 def test_imported_names_lead_to_where_they_are_defined(real: Any) -> None:
     line = (ROOT / "implementations" / "dpm.py").read_text().split("\n").index("class GaussianDiffusion:") + 1
     for page in ("papers/ddpm", "papers/ddim", "code/iddpm"):

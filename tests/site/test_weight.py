@@ -18,8 +18,8 @@ KB = 1024
 PAPER, PAPER_WITH_CODE = 30 * KB, 42 * KB  # of HTML; of the second less code and mathematics
 FIRST_VISIT, THEME = 150_000, 30 * KB  # all that a page loads but pictures, compressed; the theme's style sheets
 KINDS = ("", "papers/", "papers/ldm/", "papers/ddpm/", "papers/score-sde/", "topics/", "topics/sampling/", "order/")
-KINDS += ("order/goals/", "graph/", "gallery/", "verification/", "speed/", "resources/", "contribute/", "data/")
-KINDS += ("code/ddim/", "404.html")
+KINDS += ("order/goals/", "graph/", "graph/ect/", "gallery/", "verification/", "speed/", "resources/")
+KINDS += ("contribute/", "data/", "code/ddim/", "404.html")
 
 
 def squeezed(data: bytes) -> int:

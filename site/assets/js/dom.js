@@ -14,6 +14,10 @@ export function fold(text) {
   return text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
 }
 
+export function plural(number, word) {
+  return `${number} ${word}${number === 1 ? "" : "s"}`;
+}
+
 // Whether a key press belongs to an input method, which may be in the middle of a word.
 export function composing(event) {
   return event.isComposing || event.keyCode === 229;
@@ -37,6 +41,7 @@ export function fromAddress(form, fields) {
   const query = new URLSearchParams(location.search);
   for (const [name, fallback] of Object.entries(fields)) {
     const control = form.elements[name];
+    if (!control) continue; // a collection without code has no such filter
     if (control.type === "checkbox") control.checked = query.get(name) === "1";
     else {
       control.value = query.get(name) ?? fallback;

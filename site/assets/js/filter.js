@@ -1,5 +1,5 @@
 // The list of papers: filters, sort, views and keys.  All of it lives in the address, so that a view can be kept and sent.
-import { fold, fromAddress, toAddress, valuesOf } from "./dom.js";
+import { fold, fromAddress, plural, toAddress, valuesOf } from "./dom.js";
 import { onKey } from "./keys.js";
 
 const FIELDS = { q: "", topic: "", wr: "", status: "", year: "", kind: "", code: "", sort: "" };
@@ -38,7 +38,7 @@ export function startList(marks, base) {
   const views = document.querySelector("[data-views]");
   const text = new Map(rows.map((row) => [row, fold(row.textContent)]));
   const values = new Map(rows.map((row) => [row, Object.fromEntries(NAMES.map((name) => [name, FACETS[name](row)]))]));
-  const options = NAMES.flatMap((name) =>
+  const options = NAMES.filter((name) => form.elements[name]).flatMap((name) =>
     [...form.elements[name].options].filter((option) => option.value).map((option) => ({ name, option, label: option.text })));
   let sorted = "";
   let view = new URLSearchParams(location.search).get("view") === "cards" ? "cards" : "table";
@@ -104,7 +104,7 @@ export function startList(marks, base) {
     const filtered = Object.keys(FIELDS).some((name) => name !== "sort" && want[name]);
     const set = NAMES.filter((name) => want[name]).length;
     facets.textContent = set ? `Topic, year and more (${set} set)` : "Topic, year and more";
-    shown.textContent = filtered ? `${visible} of ${rows.length} papers` : `${rows.length} papers`;
+    shown.textContent = filtered ? `${visible} of ${plural(rows.length, "paper")}` : plural(rows.length, "paper");
     empty.hidden = visible > 0;
     table.hidden = visible === 0;
     resets[0].hidden = !filtered;
@@ -134,7 +134,7 @@ export function startList(marks, base) {
   }
 
   function reset() {
-    for (const name of Object.keys(FIELDS)) if (name !== "sort") form.elements[name].value = "";
+    for (const name of Object.keys(FIELDS)) if (name !== "sort" && form.elements[name]) form.elements[name].value = "";
     apply(true);
     form.elements.q.focus();
   }

@@ -1,5 +1,5 @@
 // The reading order cut to one goal: what stands before it, in order, why, and what of that is left.
-import { fromAddress, toAddress, valuesOf } from "./dom.js";
+import { fromAddress, plural, toAddress, valuesOf } from "./dom.js";
 import { closure, whyHere } from "./progress.js";
 
 const FIELDS = { goal: "", left: "" };
@@ -23,7 +23,7 @@ export function startGoals(marks) {
     }
     shown.textContent = goal
       ? `To understand ${marks.papers[goal].name}: these ${total}, you have read ${read}${skipped ? ` and skipped ${skipped}` : ""}`
-      : `${total} papers, ${left} left`;
+      : `${plural(total, "paper")}, ${left} left`;
     if (remember) toAddress({ goal, left: onlyLeft });
   }
 

@@ -1,11 +1,12 @@
 // The graph: filters, one paper and what is around it, citations on demand, arrow keys, size.  The picture is there
 // already, with links that work; nothing here moves a node.
-import { fold, fromAddress, toAddress, valuesOf } from "./dom.js";
+import { fold, fromAddress, plural, toAddress, valuesOf } from "./dom.js";
 import { keysAct, onKey } from "./keys.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const FIELDS = { q: "", topic: "", wr: "", status: "", focus: "", depth: "1", cites: "" };
+const FIELDS = { q: "", topic: "", wr: "", status: "", focus: "", depth: "1", all: "", cites: "" };
 const SIZES = [0.4, 0.55, 0.75, 1, 1.35, 1.8];
+const MARGIN = 8; // left of a column that is rolled to
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 // How the border grows: everything within `depth` steps of `id`, either way.
@@ -19,6 +20,20 @@ export function around(id, near, depth) {
   return found;
 }
 
+// Whether one can go from one paper to another by way of a third, `kept` ones only.  opens: paper -> what builds on it.
+export function byAnother(from, to, opens, kept) {
+  const seen = new Set([from]);
+  const left = [...(opens.get(from) ?? [])].filter((one) => one !== to);
+  while (left.length) {
+    const one = left.pop();
+    if (one === to) return true;
+    if (seen.has(one) || !kept.has(one)) continue;
+    seen.add(one);
+    left.push(...(opens.get(one) ?? []));
+  }
+  return false;
+}
+
 export function startGraph(marks, base) {
   const form = document.querySelector("[data-graph-form]");
   const chart = document.querySelector("[data-chart]");
@@ -27,6 +42,7 @@ export function startGraph(marks, base) {
   const reset = document.querySelector("[data-reset]");
   const zoom = document.querySelector("[data-zoom]");
   const legend = document.querySelector("[data-cites-legend]");
+  const followsLegend = document.querySelector("[data-follows-legend]");
   const nodes = new Map([...chart.querySelectorAll("[data-node]")].map((node) => [node.dataset.node, node]));
   const labels = new Map([...nodes].map(([id, node]) => [id, node.getAttribute("aria-label")]));
   const rows = new Map([...document.querySelectorAll("[data-row]")].map((row) => [row.dataset.row, row]));
@@ -34,7 +50,9 @@ export function startGraph(marks, base) {
   const arrows = [...chart.querySelectorAll("[data-from]")];
   const lanes = [...chart.querySelectorAll(".lane text")];
   const natural = { width: chart.viewBox.baseVal.width, height: chart.viewBox.baseVal.height };
+  const columns = [...new Set([...nodes.keys()].map((id) => boxOf(id).x - MARGIN))];
   const near = new Map();
+  const opens = new Map();
   let cited = null;
   let size = 3;
   let current = nodes.keys().next().value;
@@ -42,6 +60,7 @@ export function startGraph(marks, base) {
   for (const { dataset: { from, to } } of arrows) {
     near.set(from, (near.get(from) ?? new Set()).add(to));
     near.set(to, (near.get(to) ?? new Set()).add(from));
+    opens.set(from, (opens.get(from) ?? new Set()).add(to));
   }
 
   function matches(id, want, parts) {
@@ -100,8 +119,15 @@ export function startGraph(marks, base) {
       rows.get(id).querySelector("[data-status]").textContent = state;
     }
     for (const arrow of arrows) arrow.classList.toggle("is-dim", !(kept.has(arrow.dataset.from) && kept.has(arrow.dataset.to)));
+    // What follows from other arrows is drawn where those are dimmed with the paper between.
+    for (const arrow of arrows.filter((one) => one.classList.contains("follows"))) {
+      const { from, to } = arrow.dataset;
+      const bare = kept.has(from) && kept.has(to) && !byAnother(from, to, opens, kept);
+      arrow.classList.toggle("is-shown", bare || want.all === "1");
+    }
+    followsLegend.hidden = !chart.querySelector(".follows.is-shown");
     const filtered = kept.size < nodes.size || want.q !== "";
-    shown.textContent = filtered ? `${kept.size} of ${nodes.size} papers` : `${nodes.size} papers`;
+    shown.textContent = filtered ? `${kept.size} of ${plural(nodes.size, "paper")}` : plural(nodes.size, "paper");
     reset.hidden = !filtered;
     citations(kept, want.focus);
     if (remember) {
@@ -110,11 +136,13 @@ export function startGraph(marks, base) {
     }
   }
 
-  // Rolls the box, never the page, to a node.
+  // Rolls the box, never the page, to a node; to the left of a column, so that no name is cut there.
   function show(id) {
     const { x, y, width } = boxOf(id);
     const scale = chart.getBoundingClientRect().width / natural.width;
-    box.scrollTo({ left: (x + width / 2) * scale - box.clientWidth / 2, top: y * scale - box.clientHeight / 2 });
+    const wanted = x + width / 2 - box.clientWidth / 2 / scale;
+    const left = Math.max(0, ...columns.filter((column) => column <= Math.max(wanted, 0)));
+    box.scrollTo({ left: left * scale, top: y * scale - box.clientHeight / 2 });
   }
 
   function follow(id, on) {
@@ -221,6 +249,5 @@ export function startGraph(marks, base) {
   apply(false);
   const { focus } = valuesOf(form, FIELDS);
   if (nodes.has(focus)) show(focus);
-  else show([...nodes.keys()].reduce((a, b) => ((near.get(b)?.size ?? 0) > (near.get(a)?.size ?? 0) ? b : a)));
   rule();
 }

@@ -43,8 +43,10 @@ function build(base) {
   });
   const list = make("div", { id: "search-hits", role: "listbox", "aria-label": "Found" });
   const count = make("p", { class: "fine", role: "status" }, HINT);
-  const none = make("p", { class: "fine", hidden: true }, "This list may not have it. ",
-    make("a", { href: new URL("contribute/#add-a-paper", base).href }, "How to add a paper"));
+  const none = make("p", { class: "fine", hidden: true }, "This list may not have it. ");
+  if (document.querySelector("[data-contribute]")) {
+    none.append(make("a", { href: new URL("contribute/#add-a-paper", base).href }, "How to add a paper"));
+  }
   const close = make("button", { type: "button" }, "Close");
   dialog = make("dialog", { class: "kb-dialog search-card", "aria-label": "Search" },
     make("div", { class: "search-line" }, input, close), count, none, list);

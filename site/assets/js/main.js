@@ -40,10 +40,14 @@ if (answer.ok) {
   if (Object.keys(moved).length) store.change(moved, false);
   const marks = new Marks(store, papers, base);
   marks.start();
+  const node = (event) => event.target.closest?.("a[data-node]") && later("a", "./card.js", (m) => m.startCards(marks, event));
+  addEventListener("pointerover", node);
+  addEventListener("focusin", node);
   await Promise.all([
     later("[data-filters]", "./filter.js", (m) => m.startList(marks, base)),
     later("[data-goal-form]", "./goals.js", (m) => m.startGoals(marks)),
     later("[data-graph-form]", "./graph.js", (m) => m.startGraph(marks, base)),
+    later("[data-leads-form]", "./leads.js", (m) => m.startLeads(marks, base)),
     later("[data-wider]", "./neighbours.js", (m) => m.startNeighbours(marks)),
   ]);
 }

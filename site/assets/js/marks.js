@@ -1,16 +1,12 @@
 // Shows and changes progress marks wherever a page has them.
 import { STATES, commands, count, difference, inWords, nextIds, ownersMarks, stateOf, whyNext } from "./progress.js";
-import { ask, copyText, make, say } from "./dom.js";
+import { ask, copyText, make, plural, say } from "./dom.js";
 import { onKey } from "./keys.js";
 
 const SIGNS = { unread: "○", reading: "…", read: "✓", skipped: "–" };
 const ENOUGH = 5; // marks after which losing them would hurt
 const LISTED = 8; // lines of a question
 const TICK = { unread: "read", reading: "read", read: "unread", skipped: "unread" };
-
-function plural(number, word) {
-  return `${number} ${word}${number === 1 ? "" : "s"}`;
-}
 
 export class Marks {
   constructor(store, papers, base) {
@@ -139,7 +135,7 @@ export class Marks {
     const counted = this.count();
     const { total, done, skipped } = counted;
     for (const pill of document.querySelectorAll("[data-pill]")) {
-      pill.hidden = false;
+      pill.hidden = total === 0;
       pill.textContent = `${done} of ${total} ${skipped ? "done" : "read"}`;
     }
     for (const card of document.querySelectorAll("[data-progress]")) {

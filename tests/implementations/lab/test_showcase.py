@@ -14,6 +14,7 @@ from implementations.lab.data import Dataset
 from implementations.lab.demo import Run, once
 from implementations.lab.networks import train_or_load
 from implementations.lab.showcase import GAP, Network, Picture, Showcase, Training, render, show
+from implementations.lab.training import Trained
 
 POINTS = Dataset("points", torch.zeros(8, 2), None, torch.zeros(4, 2), None, None, (-1.0, 1.0))
 TRAINING = Training(steps=3, batch_size=4)
@@ -160,3 +161,24 @@ def test_help_has_examples(tmp_path, capsys):
     assert stop.value.code == 0
     for words in ("What it draws.", "kb run toy --showcase --resume", "--record", "KB_DATA", "dots, rings"):
         assert words in text
+
+
+def test_each_round_of_training_goes_on_from_the_last_one_on_other_batches(monkeypatch):
+    asked = []
+
+    def known(trainer, run, model, loss, data, *, name, **options):
+        asked.append((name, run.seed, float(model.weight.detach()), model.weight.requires_grad, options["steps"]))
+        left = nn.Linear(1, 1, bias=False).requires_grad_(False)
+        left.weight.fill_(len(asked))
+        run.bases.append(name)
+        return Trained(left, [0.5] * options["steps"], 3.0)
+
+    monkeypatch.setattr(showcase, "train_or_load", known)
+    run, model = Run(seed=7, steps=4), nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    trained = Training(steps=6, rounds=3).fit(known, run, model, None, None, name="net")
+    assert [name for name, *_ in asked] == ["net", "net-2", "net-3"] == run.bases
+    assert len({seed for _, seed, *_ in asked}) == 3 and asked[0][1] == 7
+    assert [weight for _, _, weight, *_ in asked] == [0.0, 1.0, 2.0], "each starts from what the last one left"
+    assert all(learns and steps == 4 for *_, learns, steps in asked)
+    assert (float(trained.model.weight), len(trained.losses), trained.seconds) == (3.0, 12, 9.0)

@@ -46,7 +46,8 @@ def test_a_recipe_runs_from_training_to_pictures(slug, monkeypatch, tmp_path):
     written = showcases.write(entry, pictures, tmp_path / "implementations" / "evidence")
     assert showcases.read(slug, tmp_path) == entry
     assert all(path.stat().st_size for path in written)
-    assert {network["steps"] for network in entry["networks"]} == {2}
+    rounds = [network.training.rounds for network in showcase.networks]
+    assert [network["steps"] for network in entry["networks"]] == [2 * number for number in rounds]
     assert entry["base_minutes"] == sum(n["minutes"] for n in entry["networks"] if n["of"] != slug)
 
 

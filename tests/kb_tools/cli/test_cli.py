@@ -33,6 +33,8 @@ def shelf(make, record):
             why="The recipe.",
             cites=["dpm"],
             cites_source="the paper",
+            links={"code": "https://x.org/ddpm"},
+            authors_code={"licence": "MIT", "looked": "2026-11-20", "note": "training alone"},
         ),
         record("ddim", builds_on=["ddpm"], aliases=["DDIM"], topics=["speed"], status="reading"),
         record("other", title="The paper called ddim"),
@@ -67,6 +69,29 @@ def test_help_lists_every_command_without_loading_one():
         for name in commands:
             assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE)
     assert done.stderr.strip() == "['kb_tools.cli.app', 'kb_tools.cli.output']"
+
+
+def test_help_fits_a_terminal_of_80_columns():
+    environment = os.environ | {"COLUMNS": "80"}
+    done = subprocess.run([*KB, "--help"], capture_output=True, text=True, check=True, env=environment)
+    assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("delete", "rm"), ("rename", "mv"), ("update", "refresh"), ("tags", "topics"), ("duplicates", "dedupe"),
+     ("DELETE", "rm"), ("renme", "mv"), ("serach", "search")],
+)  # fmt: skip
+def test_an_unknown_command_is_pointed_to_the_one_that_is_meant(kb, shelf, word, meant):
+    outcome = kb(shelf, word, "ddpm")
+    assert outcome.code == 2 and f"Did you mean `kb {meant}`?" in outcome.err
+
+
+def test_what_a_command_is_called_elsewhere_is_no_command_here():
+    from kb_tools.cli.app import CALLED_ELSEWHERE
+
+    assert set(CALLED_ELSEWHERE.values()) <= set(TABLE)
+    assert set(CALLED_ELSEWHERE).isdisjoint(TABLE)
 
 
 @pytest.mark.parametrize(
@@ -207,6 +232,8 @@ def test_show_tells_what_a_reader_wants(kb, shelf):
         "The recipe.",
         "What it shows.",
         "★★★ (seed 002)",
+        "https://x.org/ddpm",
+        "the authors', MIT, looked at on 2026-11-20; training alone",
         "papers/ddpm.yaml",
     ):
         assert part in text

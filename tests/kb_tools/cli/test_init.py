@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
-import shutil
+import re
 from pathlib import Path
 
 import pytest
 
+from kb_tools.check import check
+from kb_tools.records.settings import read_settings
 from kb_tools.records.store import Collection
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,7 +29,35 @@ def test_a_new_collection_is_whole(kb, make, tmp_path, monkeypatch):
     assert kb(mine, "fmt", "--check").code == 0
     assert "awesome" in kb(mine, "search", "awesome").out
     assert kb(mine, "next").code == 0
-    assert 'site_name: "What \\"I\\" read: 1"\n' in (folder / "mkdocs.yml").read_text()
+    assert read_settings(folder).title == 'What "I" read: 1'
+
+
+def test_without_a_folder_it_is_the_one_here_and_what_is_written_has_no_fault(kb, make, tmp_path, monkeypatch):
+    other = make()
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    outcome = kb(other, "init")
+    assert outcome.code == 0
+    assert outcome.err.splitlines()[0] == "kb: next, `kb add` a paper by its arXiv id, or `kb import` a list"
+    assert {path.name for path in Path().iterdir()} == {".gitignore", "kb.yaml", "papers"}
+    mine = Collection.find()
+    assert kb(mine, "check").code == 0
+    assert kb(mine, "fmt", "--check").code == 0
+
+
+def test_what_its_files_propose_can_be_taken_by_taking_the_signs_of_comments_away(kb, make, tmp_path):
+    """What stands behind `# name:` and is no sentence is YAML that has no fault."""
+    assert kb(make(), "init", str(tmp_path / "mine")).code == 0
+    mine = Collection(tmp_path / "mine")
+    for path, start in ((mine.root / "kb.yaml", r"[a-z_]+: [\"{]"), (mine.papers / "topics.yaml", "(protein|  )")):
+        text = path.read_text(encoding="utf-8")
+        taken = re.sub(rf"^# (?={start})", "", text, flags=re.MULTILINE)
+        assert taken != text
+        path.write_text(taken, encoding="utf-8")
+    assert [problem for problem in check(mine) if problem.code != "layout"] == []
+    settings = read_settings(mine.root)
+    assert settings.site_url and settings.repository and settings.colours.dark == "#5cd0bf"
+    assert list(mine.topics()) == ["protein-folding", "inbox"]
 
 
 def test_its_site_builds(kb, make, tmp_path):
@@ -57,12 +87,12 @@ def test_a_dry_run_shows_the_files_and_writes_none(kb, make, tmp_path):
     target = tmp_path / "new"
     outcome = kb(shelf, "init", str(target), "--name", "Mine", "--dry-run")
     assert outcome.code == 0
-    for line in ("+++ b/papers/topics.yaml", "+++ b/mkdocs.yml", '+site_name: "Mine"'):
+    for line in ("+++ b/papers/topics.yaml", "+++ b/kb.yaml", '+title: "Mine"'):
         assert line in outcome.out.splitlines()
     assert not target.exists()
 
 
-@pytest.mark.parametrize("at", ["mkdocs.yml", "topics.yaml", "site"])
+@pytest.mark.parametrize("at", ["kb.yaml", "topics.yaml"])
 def test_a_full_disk_leaves_nothing_half_made(at, tmp_path, monkeypatch, capfd):
     from kb_tools.cli import main
 
@@ -74,9 +104,6 @@ def test_a_full_disk_leaves_nothing_half_made(at, tmp_path, monkeypatch, capfd):
 
     real = Path.write_text
     monkeypatch.setattr(Path, "write_text", write)
-    if at == "site":
-        errors = shutil.Error([("a", "b", "No space left on device")])
-        monkeypatch.setattr(shutil, "copytree", lambda *_, **__: (_ for _ in ()).throw(errors))
     (tmp_path / "mine.txt").write_text("mine")
     assert main(["init", str(tmp_path)]) == 6
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -15,6 +15,7 @@ from kb_tools.records.layout import canonical, dump, dump_topics, is_absent, nor
 from kb_tools.records.model import (
     Algorithm,
     AsWritten,
+    AuthorsCode,
     Equation,
     Outside,
     OutsideWork,
@@ -162,12 +163,15 @@ def test_the_tables_of_fields_are_those_of_the_model():
     assert list(TOPIC_FIELDS) == list(Topic.model_fields)
     assert get_args(PublicationField) == PUBLICATION_FIELDS
     nested = {"equations": Equation, "sources": Source, "as_written": AsWritten, "missing": Outside}
-    nested |= {"works": OutsideWork, "algorithms": Algorithm, "symbols": Symbol}
+    nested |= {"works": OutsideWork, "algorithms": Algorithm, "symbols": Symbol, "authors_code": AuthorsCode}
     assert {name: tuple(model.model_fields) for name, model in nested.items()} == NESTED_FIELDS
     shapes = {str: "string", int: "integer", list: "array", dict: "object", bool: "boolean"}
     properties = Record.model_json_schema()["properties"]
     for name, shape in RECORD_FIELDS.items():
-        types = {part.get("type", "string") for part in properties[name].get("anyOf", [properties[name]])}
+        types = {
+            part.get("type", "object" if "$ref" in part else "string")
+            for part in properties[name].get("anyOf", [properties[name]])
+        }
         assert shapes[shape] in types, name
 
 

@@ -24,7 +24,7 @@ def test_a_collection_is_found_from_below_by_name_and_by_environment(make, recor
     monkeypatch.chdir(below)
     assert Collection.find().root == root
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(NotFoundError, match=r"no collection at .*papers/ and mkdocs.yml"):
+    with pytest.raises(NotFoundError, match=r"no collection at .*papers/ and kb.yaml or mkdocs.yml"):
         Collection.find()
     assert Collection.find(root).root == root
     monkeypatch.setenv("KB_ROOT", str(root))

@@ -1,0 +1,67 @@
+"""Pictures of twelve pages of the project's own site, in two widths and both schemes, for docs/site.md.
+
+`python -m tests.site.shots` (or `make shots`) builds the site in a temporary folder and writes docs/shots/.
+Look at them before committing.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page
+
+from kb_tools.records.store import Collection
+from kb_tools.site.build import build
+from tests.site.conftest import chromium, served
+
+ROOT = Path(__file__).parents[2]
+SHOTS = ROOT / "docs" / "shots"
+WIDTHS = {1280: 860, 390: 844}
+SCHEMES = ("light", "dark")
+PAGES = {
+    "home": "",
+    "papers": "papers/",
+    "paper": "papers/ddim/",
+    "paper-samples": "papers/ddpm/#samples",
+    "topics": "topics/",
+    "order": "order/?goal=consistency-models",
+    "graph": "graph/",
+    "gallery": "gallery/",
+    "compare": "compare/few-steps/",
+    "verification": "verification/",
+    "code": "code/ddim/",
+    "resources": "resources/",
+}
+
+
+def shot(page: Page, address: str) -> Image.Image:
+    page.goto(address)
+    page.locator("html[data-ready]").wait_for(state="attached")
+    page.evaluate("document.fonts.ready")
+    page.evaluate("Promise.all([...document.images].map((one) => one.decode().catch(() => 0)))")
+    return Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide"))).convert("RGB")
+
+
+def main() -> None:
+    SHOTS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        collection = Collection(ROOT)
+        for site in served(collection, build(collection, Path(folder))):
+            for width, height in WIDTHS.items():
+                for scheme in SCHEMES:
+                    size = {"width": width, "height": height}
+                    context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
+                    page = context.new_page()
+                    for name, address in PAGES.items():
+                        path = SHOTS / f"{name}-{width}-{scheme}.webp"
+                        shot(page, site.address + address).save(path, "WEBP", quality=70, method=6)
+                        print(path.relative_to(ROOT), file=sys.stderr)
+                    context.close()
+
+
+if __name__ == "__main__":
+    main()

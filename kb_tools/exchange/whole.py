@@ -22,9 +22,7 @@ NAME = "diffusion-kb"  # of the place where another program's format lets us put
 
 def rest(record: Data, found: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a record that are not what a reader found; None for one that the record does not have."""
-    return {
-        name: record.get(name) for name in RECORD_FIELDS if (record.get(name) or None) != (found.get(name) or None)
-    }
+    return {name: record.get(name) for name in RECORD_FIELDS if (record.get(name) or None) != (found.get(name) or None)}
 
 
 def text(carried: Mapping[str, Any]) -> str:

@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping
 
 from kb_tools.errors import InvalidRecordError
+from kb_tools.exchange import whole
 from kb_tools.exchange.arxiv_places import arxiv_in
+from kb_tools.exchange.formulas import tagged
 from kb_tools.exchange.names import split
 from kb_tools.exchange.venue import venue_of
 from kb_tools.exchange.work import Data, Reading, Unread, Work, address
@@ -65,14 +67,21 @@ _USED = frozenset(
         "keyword",
         "annote",
         "abstract",
+        "custom",
     ]
 )
 _PUBLISHED = {"conference": "paper-conference", "workshop": "paper-conference", "journal": "article-journal"}
 
 
 def dumps(records: Mapping[str, Data], citation_keys: Mapping[str, str]) -> str:
-    """A CSL-JSON array of the records; their ids are the BibTeX keys, so that a text can change between the two."""
-    items = [item(record, citation_keys[ident]) for ident, record in records.items()]
+    """A CSL-JSON array of the records; their ids are the BibTeX keys, so that a text can change between the two.
+
+    What CSL has no field for is in `custom`, which programs pass over, and comes back.
+    """
+    items = []
+    for ident, record in records.items():
+        one = item(record, citation_keys[ident])
+        items.append(one | {"custom": {whole.NAME: whole.rest(record, _work(1, one).fields)}})
     return json.dumps(items, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -83,7 +92,7 @@ def item(record: Data, key: str) -> dict:
         "id": key,
         "citation-key": key,
         "type": _TYPES.get(record["kind"]) or _PUBLISHED.get(venue.kind, "article"),
-        "title": record["title"],
+        "title": tagged(record["title"]),
         "author": [_name(name) for name in record.get("authors") or []],
         "issued": {"date-parts": [[venue.year or record["year"]]]} if venue.year or record.get("year") else None,
         "original-date": {"date-parts": [[record["year"]]]} if venue.year not in (None, record.get("year")) else None,
@@ -115,10 +124,19 @@ def loads(text: str, name: str) -> Reading:
     works, unread = [], []
     for number, one in enumerate(items, 1):
         if isinstance(one, dict) and isinstance(one.get("title"), str):
-            works.append(_work(number, one))
+            try:
+                works.append(_whole(_work(number, one), one.get("custom")))
+            except InvalidRecordError as error:
+                unread.append(Unread(number, f"item {number} {error.message}", refused=True))
         else:
             unread.append(Unread(number, f"item {number} has no title", refused=True))
     return Reading(works, unread)
+
+
+def _whole(work: Work, custom: object) -> Work:
+    """The record that an export wrote, or a stranger's work as it is."""
+    carried = custom.get(whole.NAME) if isinstance(custom, dict) else None
+    return work if carried is None else whole.restored(work, carried)
 
 
 def _work(number: int, one: Data) -> Work:
@@ -127,6 +145,7 @@ def _work(number: int, one: Data) -> Work:
     kind = texts.get("type", "")
     url = texts.get("url", "")
     said = {field: texts.get(key, "") for field, key in _SAID.items()} | {"type": _ENTRY_OF_TYPE.get(kind, "")}
+    said["editor"] = " and ".join(_people(one.get("editor")))
     said["pages"] = re.sub(r"\s*[-\u2013\u2014]+\s*", "-", said["pages"])
     said["number"] = "" if arxiv and arxiv in said["number"] else said["number"]
     fields = {
@@ -135,7 +154,7 @@ def _work(number: int, one: Data) -> Work:
         "authors": _people(one.get("author")),
         "year": _year(one.get("original-date")) or _year(one.get("issued")),
         "venue": texts.get("container-title") or texts.get("event-title") or texts.get("publisher"),
-        "publication": said | {"editor": " and ".join(_people(one.get("editor")))},
+        "publication": {name: value for name, value in said.items() if value},
         "key": texts.get("citation-key") or texts.get("id"),
         "arxiv": arxiv,
         "arxiv_version": version,

@@ -52,11 +52,32 @@ def escaped(value: str) -> str:
     if "$" not in value:
         return _escaped(value)
     parts, end = [], 0
-    for found in _FORMULA.finditer(value):
-        if _is_formula(found.group()):
-            parts += [_escaped(value[end : found.start()]), found.group()]
-            end = found.end()
+    for start, stop in formulas(value):
+        parts += [_escaped(value[end:start]), value[start:stop]]
+        end = stop
     return "".join([*parts, _escaped(value[end:])])
+
+
+def formulas(value: str) -> list[tuple[int, int]]:
+    """Where the formulas of a text begin and end, their dollars included."""
+    if "$" not in value:
+        return []
+    return [found.span() for found in _FORMULA.finditer(value) if _is_formula(found.group())]
+
+
+def symbols(value: str) -> str:
+    """A piece of a formula as letters of Unicode.  Raises NotLatexError where it is more than that."""
+    value = re.sub(r"(\\[A-Za-z]+)\{(\w)\}", r"\1 \2", value)
+    commands = re.findall(r"\\([A-Za-z]+)", value)
+    if any(not _is_known(command) for command in commands) or not set(value).isdisjoint("{}^_&%$#~"):
+        raise NotLatexError("more than letters")
+    try:
+        written = _converter().latex_to_text(value) if commands else value
+    except Exception as error:  # noqa: BLE001 - as in `plain`
+        raise NotLatexError(f"the converter stops at it ({type(error).__name__})") from None
+    if "\\" in written or (commands and not written.strip()):
+        raise NotLatexError("more than letters")
+    return written
 
 
 def _escaped(value: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 import rispy
 
 from kb_tools.errors import InvalidRecordError
-from kb_tools.exchange import csl, ris, tables
+from kb_tools.exchange import csl, formulas, ris, tables
+from kb_tools.records.store import Collection
 
 RECORDS = {
     "a": {
@@ -49,7 +51,9 @@ def test_csl_json_as_citeproc_reads_it():
         {"family": "Galois", "given": "Évariste"},
     ]
     assert first["issued"] == {"date-parts": [[2020]]}
-    assert (first["id"], first["type"], first["title"]) == ("oord2020a", "paper-conference", RECORDS["a"]["title"])
+    assert (first["id"], first["type"]) == ("oord2020a", "paper-conference")
+    formula = "x<sub>0</sub>" if shutil.which("pandoc") else '<span class="nocase">x<sub>0</sub></span>'
+    assert first["title"] == RECORDS["a"]["title"].replace("$x_0$", formula)
     assert (first["URL"], first["container-title"]) == (
         "https://arxiv.org/abs/2006.11230",
         "International Conference on Machine Learning",
@@ -69,6 +73,60 @@ def test_a_citation_comes_out_of_citeproc(tmp_path: Path):
     ).stdout
     assert "Oord, OpenAI, and Galois (2020)" in said
     assert "https://arxiv.org/abs/2006.11230" in said
+
+
+@pytest.mark.skipif(not shutil.which("pandoc"), reason="pandoc is not installed")
+def test_citeproc_prints_a_formula_as_letters_with_indices(tmp_path: Path):
+    title = r"On $\alpha$-Divergence and $O(n^2)$ Bounds"
+    record = {"id": "a", "kind": "paper", "title": title, "authors": ["Ann Roe"], "year": 2020}
+    (tmp_path / "refs.json").write_text(csl.dumps({"a": record}, {"a": "roe2020"}), encoding="utf-8")
+    said = subprocess.run(
+        ["pandoc", "--citeproc", "--bibliography", str(tmp_path / "refs.json"), "-t", "html", "--wrap=none"],
+        input="As @roe2020 shows.",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    printed = re.sub(r"</?span[^>]*>", "", said)
+    assert "On α-Divergence and O(n<sup>2</sup>) Bounds" in printed
+
+
+@pytest.mark.parametrize(
+    ("title", "told"),
+    [
+        (r"$\beta_t$ and $x^{ab}$", "{}β<sub>t</sub>{} and {}x<sup>ab</sup>{}"),
+        (r"$\frac{1}{2}$ stays", r"$\frac{1}{2}$ stays"),
+        ("$5 and $6 are prices", "$5 and $6 are prices"),
+    ],
+)
+def test_formulas_of_titles_for_programs_that_know_no_tex(title: str, told: str):
+    assert formulas.tagged(title).replace('<span class="nocase">', "{}").replace("</span>", "{}") == told
+
+
+def test_what_csl_has_no_field_for_comes_back():
+    collection = Collection(Path(__file__).parents[3])
+    records = {document.data["id"]: dict(document.data) for document in collection.documents()}
+    assert len(records) > 80
+    keys = {ident: f"key{number}" for number, ident in enumerate(records)}
+    back = csl.loads(csl.dumps(records, keys), "refs.json")
+    assert back.unread == []
+    assert [work.fields for work in back.works] == list(records.values())
+
+
+def test_a_field_changed_in_the_entry_stays_changed():
+    items = json.loads(csl.dumps(RECORDS, KEYS))
+    items[0]["title"], items[0]["custom"] = "Another title", items[0]["custom"]
+    items[0]["custom"]["diffusion-kb"].pop("title", None)
+    assert csl.loads(json.dumps(items), "refs.json").works[0].fields["title"] == "Another title"
+
+
+@pytest.mark.parametrize("carried", ["[", 7, {"colour": "red"}, {"year": ["x"]}])
+def test_what_carries_no_record_is_refused_and_the_rest_is_read(carried: object):
+    items = json.loads(csl.dumps(RECORDS, KEYS))
+    items[0]["custom"] = {"diffusion-kb": carried}
+    back = csl.loads(json.dumps(items), "refs.json")
+    assert [work.fields["title"] for work in back.works] == ["=1+1"]
+    assert len(back.unread) == 1 and back.unread[0].refused
 
 
 def test_ris_as_another_reader_reads_it():

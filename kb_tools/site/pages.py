@@ -208,9 +208,10 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
     places, compared = Places(k), comparisons(k, _in_order(k))
     near, pictures = graphs.neighbourhoods(k, "../", memo)
     files |= pictures
+    coded = "methods" in there or any(theirs(record) for record in ordered)
     pages = [
         _home(k, shown),
-        _Page("papers/index", "Papers", "papers.html", {"papers": ordered, "paper_years": paper_years}),
+        _Page("papers/index", "Papers", "papers.html", {"papers": ordered, "paper_years": paper_years, "coded": coded}),
         _Page("topics/index", "Topics", "topics.html", {}),
         _Page("order/index", "Reading order", "order.html", {"papers": ordered}),
         _Page("order/goals", "Goals", "goals.html", {}),

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 from kb_tools.records.store import Collection
 from kb_tools.site.build import build
@@ -53,7 +53,7 @@ def main() -> None:
         for site in served(collection, build(collection, Path(folder))):
             for width, height in WIDTHS.items():
                 for scheme in SCHEMES:
-                    size = {"width": width, "height": height}
+                    size = ViewportSize(width=width, height=height)
                     context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
                     page = context.new_page()
                     for name, address in PAGES.items():

@@ -216,7 +216,8 @@ def test_the_settings_of_mkdocs_are_those_of_the_project_but_for_what_is_the_own
     assert theirs["theme"].pop("custom_dir") == str(ROOT / "site" / "theme")
     assert ours["theme"].pop("custom_dir") == "site/theme"
     for name in ("site_name", "site_description", "docs_dir", "site_dir", "extra"):
-        ours.pop(name, None), theirs.pop(name, None)
+        ours.pop(name, None)
+        theirs.pop(name, None)
     assert theirs == ours | {"site_url": ""}
 
 

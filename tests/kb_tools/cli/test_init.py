@@ -29,7 +29,8 @@ def test_a_new_collection_is_whole(kb, make, tmp_path, monkeypatch):
     assert kb(mine, "fmt", "--check").code == 0
     assert "awesome" in kb(mine, "search", "awesome").out
     assert kb(mine, "next").code == 0
-    assert read_settings(folder).title == 'What "I" read: 1'
+    settings = read_settings(folder)
+    assert settings and settings.title == 'What "I" read: 1'
 
 
 def test_without_a_folder_it_is_the_one_here_and_what_is_written_has_no_fault(kb, make, tmp_path, monkeypatch):
@@ -56,7 +57,7 @@ def test_what_its_files_propose_can_be_taken_by_taking_the_signs_of_comments_awa
         path.write_text(taken, encoding="utf-8")
     assert [problem for problem in check(mine) if problem.code != "layout"] == []
     settings = read_settings(mine.root)
-    assert settings.site_url and settings.repository and settings.colours.dark == "#5cd0bf"
+    assert settings and settings.site_url and settings.repository and settings.colours.dark == "#5cd0bf"
     assert list(mine.topics()) == ["protein-folding", "inbox"]
 
 

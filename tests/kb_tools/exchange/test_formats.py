@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rispy
@@ -105,7 +106,8 @@ def test_formulas_of_titles_for_programs_that_know_no_tex(title: str, told: str)
 
 def test_what_csl_has_no_field_for_comes_back():
     collection = Collection(Path(__file__).parents[3])
-    records = {document.data["id"]: dict(document.data) for document in collection.documents()}
+    data: list[Any] = [document.data for document in collection.documents()]
+    records = {record["id"]: dict(record) for record in data}
     assert len(records) > 80
     keys = {ident: f"key{number}" for number, ident in enumerate(records)}
     back = csl.loads(csl.dumps(records, keys), "refs.json")

@@ -114,7 +114,6 @@ class Knowledge:
     """The collection, with the relations that pages show derived from it.
 
     common: what methods share, by module.  clone: the address that the code can be had from, or nothing.
-    cache: folder for what is costly to make, or nothing.
     """
 
     root: Path
@@ -126,7 +125,6 @@ class Knowledge:
     problems: list[str] = field(default_factory=list)
     common: dict[str, MethodSource] = field(default_factory=dict)
     clone: str = ""
-    cache: Path | None = None
 
     @cached_property
     def papers(self) -> dict[str, Record]:
@@ -266,7 +264,7 @@ def gather(
     common = _commons(collection.root, out, problems)
     clone = _repository(collection.root, problems)
     topics = dict(collection.topics())
-    return Knowledge(collection.root, records, topics, steps, found, proofs, problems, common, clone, out / "cache")
+    return Knowledge(collection.root, records, topics, steps, found, proofs, problems, common, clone)
 
 
 def _commons(root: Path, out: Path, problems: list[str]) -> dict[str, MethodSource]:

@@ -20,7 +20,6 @@ from kb_tools.notation import spoken
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
 from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg
-from kb_tools.site.cards import method_card
 from kb_tools.site.comparison import Comparison, compared_in, comparisons
 from kb_tools.site.doors import doors
 from kb_tools.site.hours import RULE as HOURS_RULE
@@ -199,7 +198,8 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         methods=_in_order(k),
         by_topic=_by_topic(k, k.papers.values()),
         resources_by_topic=_by_topic(k, k.resources.values()),
-        goals=_goals(k),
+        goals=sorted((r for i, r in k.papers.items() if k.path_to[i]), key=lambda r: name_of(r).lower()),
+        goal_groups=_goals(k),
     )
     ordered = [k.records[i] for i in k.order]
     by_name = sorted(ordered, key=lambda r: name_of(r).lower())

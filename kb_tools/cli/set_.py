@@ -53,7 +53,7 @@ def _is_topic(word: str) -> bool:
     return bool(_SIGNED.fullmatch(word)) and word not in _OPTIONS
 
 
-@click.command("tag", cls=_Signed, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("tag", cls=_Signed)
 @click.argument("words", nargs=-1, required=True, metavar="RECORD... +TOPIC... -TOPIC...")
 @dry_run_option
 @json_option

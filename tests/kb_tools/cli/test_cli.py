@@ -53,7 +53,9 @@ def data(outcome) -> Any:
 def test_every_command_has_the_help_of_the_table_and_an_example(name):
     command = app.get_command(click.Context(app), name)
     assert command is not None and command.name == name
-    text = command.get_help(click.Context(command, info_name=f"kb {name}"))
+    text = command.get_help(
+        click.Context(command, info_name=f"kb {name}", parent=click.Context(app, **app.context_settings))
+    )
     assert re.search(rf"Examples?:\n +kb (?:\S+ && )?.*{name}", text), text
     assert TABLE[name][1].endswith(".")
 

@@ -37,7 +37,7 @@ def rm_command(
     """Remove records, their notes, and every edge that leads to them; all files change, or none.
 
     What points at them is said first, and on a terminal you are asked; elsewhere --yes answers.  A record whose method
-    has code is kept, unless --leave-code says otherwise.  Git has what was removed.
+    has code is kept, unless --leave-code says otherwise.  What git knew of it stays in its history.
 
     \b
     Examples:

@@ -6,13 +6,10 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from kb_tools.errors import InvalidRecordError
+from kb_tools.exchange.whole import checked
 from kb_tools.exchange.work import Data, Reading, Unread, Work, address
-from kb_tools.records.fields import RECORD_FIELDS
-from kb_tools.records.reader import Document
-from kb_tools.records.shapes import check_shapes
 
 SCHEMA_VERSION = 1
 COLUMNS = (
@@ -80,26 +77,7 @@ def load_json(text: str, name: str) -> Reading:
     works, unread = [], []
     for number, record in enumerate(data["data"], 1):
         try:
-            works.append(Work(number, _checked(record), ours=True))
+            works.append(Work(number, checked(record), ours=True))
         except InvalidRecordError as error:
             unread.append(Unread(number, f"entry {number} of data {error.message}", refused=True))
     return Reading(works, unread)
-
-
-def _checked(record: object) -> dict:
-    """A record whose fields have the plain types of the model.  Raises InvalidRecordError that says what it does."""
-    if not isinstance(record, dict):
-        raise InvalidRecordError("is no record")
-    unknown = [str(key) for key in record if key not in RECORD_FIELDS]
-    if unknown:
-        raise InvalidRecordError(f"has unknown fields {', '.join(unknown)}")
-    document = Document(Path("data"), "")
-    document.data = record
-    check_shapes(document)
-    if document.problems:
-        raise InvalidRecordError("; ".join(problem.message for problem in document.problems))
-    try:
-        json.dumps(record, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        raise InvalidRecordError("holds half a character (a lone surrogate)") from None
-    return record

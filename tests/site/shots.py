@@ -42,7 +42,7 @@ def shot(page: Page, address: str) -> Image.Image:
     page.goto(address)
     page.locator("html[data-ready]").wait_for(state="attached")
     page.evaluate("document.fonts.ready")
-    page.evaluate("Promise.all([...document.images].map((one) => one.decode().catch(() => 0)))")
+    page.wait_for_load_state("networkidle")  # pictures further down are not asked for before they are near
     return Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide"))).convert("RGB")
 
 

@@ -95,7 +95,7 @@ def valid(images: Tensor) -> Tensor:
 
 
 def change(before: Tensor, after: Tensor) -> Factors:
-    """By how much each factor of images differs, in units of `SPREADS`, signed; hues by their shorter way: (N,) each."""
+    """By how much each factor of images differs, in units of `SPREADS`, signed; hues go the shorter way: (N,) each."""
     a, b = read(before), read(after)
     differences = [(y - x).div(spread.to(x)) for x, y, spread in zip(a, b, SPREADS, strict=True)]
     found = Factors(*differences)

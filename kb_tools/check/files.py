@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from kb_tools.errors import InvalidRecordError, Problem
-from kb_tools.progress import UNKNOWN_MARKS, loads
+from kb_tools.progress.marks import UNKNOWN_MARKS, loads
 from kb_tools.records.fields import OUTSIDE_FILE, PAPER_KINDS, TOPICS_FILE
 from kb_tools.records.layout import canonical
 from kb_tools.records.reader import Document, read_file

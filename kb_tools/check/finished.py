@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kb_tools.code_facts import Facts
 from kb_tools.errors import Problem
-from kb_tools.layers import PACKAGE
+from kb_tools.methods.code_facts import Facts
+from kb_tools.methods.layers import PACKAGE
 from kb_tools.records.reader import Document
 
 LINES = 150  # of code, in a method's file

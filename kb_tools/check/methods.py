@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from kb_tools.check.finished import check_finished
-from kb_tools.code_facts import Facts, known
-from kb_tools.equations import SECTION, names_in
 from kb_tools.errors import Problem
-from kb_tools.layers import PACKAGE, WHY
+from kb_tools.methods.code_facts import Facts, known
+from kb_tools.methods.equations import SECTION, names_in
+from kb_tools.methods.layers import PACKAGE, WHY
 from kb_tools.records.reader import Document
 from kb_tools.records.store import Collection
 

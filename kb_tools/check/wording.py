@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from kb_tools.appearance.notation import unset
 from kb_tools.errors import Problem
-from kb_tools.notation import unset
 from kb_tools.records.reader import Document
 
 _FIELDS = ("why", "summary", "notes", "corrections")

@@ -31,7 +31,7 @@ from kb_tools.records.reference import fold
 from kb_tools.records.store import Change, Collection
 
 if TYPE_CHECKING:
-    from kb_tools.adding import Data
+    from kb_tools.incoming.adding import Data
     from kb_tools.services.references import Reference
     from kb_tools.services.upstream import Upstream
 
@@ -226,7 +226,7 @@ def _settle(
     dry_run: bool,
 ) -> _Outcome:
     """Add one work, or say why not."""
-    from kb_tools.adding import fields_of, new_record, same_work
+    from kb_tools.incoming.adding import fields_of, new_record, same_work
 
     work = (works or {}).get(reference.key)
     for last in (*[False] * (_TRIES - 1), True):
@@ -289,7 +289,7 @@ def _existing(
     update: bool,
     dry_run: bool,
 ) -> _Outcome:
-    from kb_tools.adding import refreshed
+    from kb_tools.incoming.adding import refreshed
 
     if update and work is not None:
         changes = collection.change([ident], lambda data: refreshed(data, work), dry_run=dry_run)
@@ -308,7 +308,7 @@ def _existing(
 def _add_stub(
     collection: Collection, reference: Reference, ident: str | None, slug: str | None, given: Data, *, dry_run: bool
 ) -> _Outcome:
-    from kb_tools.adding import new_record, stub_fields, stub_slug
+    from kb_tools.incoming.adding import new_record, stub_fields, stub_slug
 
     if ident is not None:
         return _Outcome(reference.name, "exists", ident)
@@ -328,7 +328,7 @@ def _place(collection: Collection, outcomes: list[_Outcome], *, dry_run: bool) -
     added = {one.id: one for one in outcomes if one.status == "added"}
     if dry_run or not added:
         return
-    from kb_tools.order import reading_order
+    from kb_tools.graphs.order import reading_order
 
     steps = reading_order(collection.entries())
     for number, step in enumerate(steps, 1):

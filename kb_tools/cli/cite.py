@@ -15,7 +15,7 @@ from kb_tools.records.index import Entry
 from kb_tools.records.store import Change, Collection
 
 if TYPE_CHECKING:
-    from kb_tools.citing import References
+    from kb_tools.incoming.citing import References
     from kb_tools.services.upstream import Upstream
 
 apply_option = click.option(
@@ -104,7 +104,7 @@ def refresh_command(
 
 def _ask(entries: Mapping[str, Entry], idents: list[str], *, fresh: bool) -> list[References]:
     """The reference lists of records; what could not be asked is said once per service and reason."""
-    from kb_tools.citing import Asker
+    from kb_tools.incoming.citing import Asker
 
     asker = Asker(entries, fresh=fresh)
     found = [asker.ask(ident) for ident in idents]
@@ -126,8 +126,8 @@ def _refresh(
     collection: Collection, works: Mapping[str, Upstream], found: list[References], *, apply: bool
 ) -> list[Change]:
     """Change upstream fields, citations, and outside.yaml; returns every change."""
-    from kb_tools.adding import refreshed
-    from kb_tools.citing import cites_changes, outside_change
+    from kb_tools.incoming.adding import refreshed
+    from kb_tools.incoming.citing import cites_changes, outside_change
 
     lists = {one.ident: one for one in found if one.source is not None}
     day = date.today().isoformat()

@@ -6,7 +6,7 @@ import click
 
 from kb_tools.cli.output import json_option, put, put_json, say, say_invalid, style, table, with_collection
 from kb_tools.errors import InvalidRecordError, UsageError
-from kb_tools.graph import KINDS, Work, around, edges, missing, similar, statistics
+from kb_tools.graphs.graph import KINDS, Work, around, edges, missing, similar, statistics
 from kb_tools.records.fields import OUTSIDE_FILE
 from kb_tools.records.store import Collection
 
@@ -74,7 +74,7 @@ def edges_command(
     else:
         near = {ident for edge in links for ident in edge[:2]}
     if form:
-        from kb_tools.drawing import FORMATS
+        from kb_tools.graphs.drawing import FORMATS
 
         click.echo(FORMATS[form]({ident: entries[ident] for ident in near}, links), nl=False)
     elif as_json:

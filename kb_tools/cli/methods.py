@@ -10,7 +10,7 @@ import click
 
 from kb_tools.cli.output import json_option, put, put_json, say, shown_path, style, table, with_collection
 from kb_tools.errors import KbError, NotFoundError, UsageError
-from kb_tools.order import reading_order
+from kb_tools.graphs.order import reading_order
 from kb_tools.records.store import Collection
 
 _COLUMNS = ("method", "claim", "value", "worst", "bound", "control", "best control", "verdict")

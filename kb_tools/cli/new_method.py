@@ -25,7 +25,7 @@ def new_method_command(collection: Collection, record: str, dry_run: bool) -> No
       kb new-method flow-matching
       kb new-method flow-matching --dry-run
     """
-    from kb_tools.new_method import new_files
+    from kb_tools.methods.new_method import new_files
 
     try:
         ident = collection.resolve(record)

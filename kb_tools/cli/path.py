@@ -15,7 +15,7 @@ from kb_tools.cli.output import (
     terminal,
     with_collection,
 )
-from kb_tools.order import next_papers, reading_order
+from kb_tools.graphs.order import next_papers, reading_order
 from kb_tools.records.store import Collection
 
 goal_option = click.option(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import click
 
-from kb_tools import progress
 from kb_tools.cli.output import (
     dry_run_option,
     json_option,
@@ -24,8 +23,10 @@ from kb_tools.cli.output import (
     with_collection,
 )
 from kb_tools.errors import NotFoundError
-from kb_tools.order import main_goals
-from kb_tools.progress import Mark, Tally
+from kb_tools.graphs.order import main_goals
+from kb_tools.progress import marks, tallies
+from kb_tools.progress.marks import Mark
+from kb_tools.progress.tallies import Tally
 from kb_tools.records.store import Change, Collection
 
 _BAR = 24
@@ -61,9 +62,9 @@ def _show(collection: Collection, goals: tuple[str, ...], as_json: bool) -> int:
     titles = index.topics()
     wanted = [collection.resolve(goal, index) for goal in goals] or main_goals(entries)
     parts: list[tuple[str, Mapping[str, Tally]]] = [
-        ("all", {"papers": progress.overall(entries)}),
-        ("topic", progress.of_topics(entries, titles)),
-        ("goal", progress.of_goals(entries, wanted)),
+        ("all", {"papers": tallies.overall(entries)}),
+        ("topic", tallies.of_topics(entries, titles)),
+        ("goal", tallies.of_goals(entries, wanted)),
     ]
     if as_json:
         put_json(
@@ -77,8 +78,8 @@ def _show(collection: Collection, goals: tuple[str, ...], as_json: bool) -> int:
                     "skipped": tally.skipped,
                     "unread": tally.unread,
                 }
-                for group, tallies in parts
-                for name, tally in tallies.items()
+                for group, each in parts
+                for name, tally in each.items()
             ]
         )
     elif terminal():
@@ -88,8 +89,8 @@ def _show(collection: Collection, goals: tuple[str, ...], as_json: bool) -> int:
             (),
             [
                 (group, name, tally.total, tally.read, tally.reading, tally.skipped, tally.unread)
-                for group, tallies in parts
-                for name, tally in tallies.items()
+                for group, each in parts
+                for name, tally in each.items()
             ],
         )
     return say_invalid(index)
@@ -98,11 +99,11 @@ def _show(collection: Collection, goals: tuple[str, ...], as_json: bool) -> int:
 def _bars(parts: list[tuple[str, Mapping[str, Tally]]], titles: Mapping[str, str]) -> None:
     names = {name: titles.get(name, name) if group == "topic" else name for group, each in parts for name in each}
     widest = max(len(name) for name in names.values())
-    for group, tallies in parts:
-        if group != "all" and tallies:
+    for group, each in parts:
+        if group != "all" and each:
             put()
             put(style({"topic": "Topics", "goal": "On the way to"}[group], bold=True))
-        for name, tally in tallies.items():
+        for name, tally in each.items():
             read, done = (round(_BAR * part / tally.total) for part in (tally.read, tally.done))
             bar = style("█" * read, fg="green") + "▒" * (done - read) + "░" * (_BAR - done)
             rest = [
@@ -125,10 +126,10 @@ def export_command(collection: Collection, file: str, dry_run: bool) -> int:
     """
     index = collection.index()
     entries = {entry.id: entry for entry in index.entries()}
-    marks = progress.merged(progress.marks_of(entries), _unknown(collection))
-    put_file(file, progress.dumps(marks), dry_run=dry_run)
+    kept = marks.merged(marks.marks_of(entries), _unknown(collection))
+    put_file(file, marks.dumps(kept), dry_run=dry_run)
     if file != "-" and not dry_run:
-        say(f"{file}: {len(marks)} marks")
+        say(f"{file}: {len(kept)} marks")
     return say_invalid(index)
 
 
@@ -146,23 +147,23 @@ def import_command(collection: Collection, file: str, dry_run: bool, as_json: bo
     """
     index = collection.index()
     entries = {entry.id: entry for entry in index.entries()}
-    given = progress.merged(progress.loads(take_text(file), file), _unknown(collection))
+    given = marks.merged(marks.loads(take_text(file), file), _unknown(collection))
     known: dict[str, Mark] = {}
     unknown: dict[str, Mark] = {}
     for ident, mark in given.items():
         try:
             current = collection.resolve(ident, index)
-            known = progress.merged(known, {current: mark})
+            known = marks.merged(known, {current: mark})
         except NotFoundError:
             unknown[ident] = mark
-    taken = progress.newer(known, entries)
-    path = collection.papers / progress.UNKNOWN_MARKS
+    taken = marks.newer(known, entries)
+    path = collection.papers / marks.UNKNOWN_MARKS
     before = path.read_text(encoding="utf-8") if path.exists() else None
     # Marks that have found their record must not be kept: they would undo what is set there later.
-    after = progress.dumps(unknown) if unknown or before is not None else None
+    after = marks.dumps(unknown) if unknown or before is not None else None
 
     def changes_of(record: Mapping) -> Mapping:
-        return progress.fields_of(taken[record["id"]])
+        return marks.fields_of(taken[record["id"]])
 
     changes = collection.change(list(taken), changes_of, dry_run=dry_run)
     if after is not None:
@@ -186,5 +187,5 @@ def import_command(collection: Collection, file: str, dry_run: bool, as_json: bo
 
 
 def _unknown(collection: Collection) -> dict[str, Mark]:
-    path = collection.papers / progress.UNKNOWN_MARKS
-    return progress.loads(take_text(str(path)), str(path)) if path.exists() else {}
+    path = collection.papers / marks.UNKNOWN_MARKS
+    return marks.loads(take_text(str(path)), str(path)) if path.exists() else {}

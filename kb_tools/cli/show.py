@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from kb_tools.cli.output import cut, json_option, put, put_json, say, shown_path, style, terminal, with_collection
-from kb_tools.equations import anchor_name
+from kb_tools.methods.equations import anchor_name
 from kb_tools.records.index import Entry
 from kb_tools.records.store import Collection
 
@@ -75,7 +75,7 @@ def _evidence(collection: Collection, data: dict[str, Any]) -> dict[str, Any] | 
     """What was measured on the method, with the reason why it says nothing about the code of today, if there is one."""
     if not data.get("implementation"):
         return None
-    from kb_tools.code_facts import facts_of
+    from kb_tools.methods.code_facts import facts_of
 
     facts = facts_of(collection.root, data["implementation"])
     broken = "; ".join(f"{file}:{line} is not Python: {why}" for file, line, why in facts.broken)

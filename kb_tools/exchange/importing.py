@@ -57,7 +57,7 @@ def _row(collection: Collection, index: Index, found: Matched) -> Row:
     if hidden is not None:
         place = hidden.relative_to(collection.root).as_posix()
         return row._replace(status="refused", remarks=(f"{place} is not valid and names it: mend that file first",))
-    from kb_tools.adding import new_record
+    from kb_tools.incoming.adding import new_record
 
     try:
         dated = {} if found.work.ours else {"added": date.today().isoformat()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from kb_tools.colours import TEXT, contrast, readable
+from kb_tools.appearance.colours import TEXT, contrast, readable
 from kb_tools.records.fields import SETTINGS_FILE
 from kb_tools.records.model import Colours, Settings
 from kb_tools.records.reader import Document, read_file

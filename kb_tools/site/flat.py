@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from kb_tools.layers import PACKAGE
+from kb_tools.methods.layers import PACKAGE
 from kb_tools.site.names import Target, Use, definitions, imported, of_package, uses
 
 FUTURE = "from __future__ import annotations"

@@ -7,9 +7,9 @@ from textwrap import shorten
 
 from markupsafe import Markup
 
-from kb_tools import drawing
-from kb_tools.graph import Edge, edges, implied
-from kb_tools.placing import plan
+from kb_tools.graphs import drawing
+from kb_tools.graphs.graph import Edge, edges, implied
+from kb_tools.graphs.placing import plan
 from kb_tools.records.model import Record
 from kb_tools.site.knowledge import Knowledge, name_of
 from kb_tools.site.leads import said

@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from kb_tools.equations import anchor_name
 from kb_tools.errors import Problem
 from kb_tools.exchange import bibtex
-from kb_tools.graph import reached
-from kb_tools.layers import PACKAGE
-from kb_tools.order import Step, main_goals, next_papers, reading_order
+from kb_tools.graphs.graph import reached
+from kb_tools.graphs.order import Step, main_goals, next_papers, reading_order
+from kb_tools.methods.equations import anchor_name
+from kb_tools.methods.layers import PACKAGE
 from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.records.model import Record, Settings, Topic
 from kb_tools.records.settings import read_settings

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from kb_tools.graph import Edge, edges, implied, nearest
-from kb_tools.rails import Rails, rails
+from kb_tools.graphs.graph import Edge, edges, implied, nearest
+from kb_tools.graphs.rails import Rails, rails
 from kb_tools.records.model import Record
 from kb_tools.site.knowledge import Knowledge, name_of
 from kb_tools.site.markup import text

@@ -25,8 +25,8 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, Operator, String, Text, _TokenType
 
-from kb_tools.equations import Anchors, anchors
-from kb_tools.layers import PACKAGE
+from kb_tools.methods.equations import Anchors, anchors
+from kb_tools.methods.layers import PACKAGE
 from kb_tools.site.markup import text
 from kb_tools.site.names import Target, defined, imported, of_package, uses
 from kb_tools.site.writing import write_if_changed

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from kb_tools.appearance.notation import spoken
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.venue import venue_of
-from kb_tools.notation import spoken
 from kb_tools.records.model import Record
 from kb_tools.site.knowledge import Knowledge, name_of
 from kb_tools.site.writing import Memo

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from kb_tools.notation import Piece, pieces
+from kb_tools.appearance.notation import Piece, pieces
 
 ALLOWED_SCHEMES = frozenset({"http", "https", "mailto"})
 ACTIVE = "[]{}\\`*_~!|"  # what Markdown, attribute lists and templates read, and HTML does not

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kb_tools.layers import PACKAGE
+from kb_tools.methods.layers import PACKAGE
 
 Target = tuple[str, str]
 """A dotted module of the package, and a name there; "" is the module itself."""

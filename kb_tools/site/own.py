@@ -12,7 +12,7 @@ import yaml
 from markupsafe import escape
 
 import kb_tools
-from kb_tools.colours import TEXT, contrast, mixed
+from kb_tools.appearance.colours import TEXT, contrast, mixed
 from kb_tools.errors import KbError
 from kb_tools.records.fields import SETTINGS_FILE
 from kb_tools.records.model import Colours, Settings

@@ -13,11 +13,11 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from kb_tools.equations import SECTION, anchor_name
+from kb_tools.appearance.notation import spoken
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.markdown import HEADINGS
-from kb_tools.graph import edges
-from kb_tools.notation import spoken
+from kb_tools.graphs.graph import edges
+from kb_tools.methods.equations import SECTION, anchor_name
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
 from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg

@@ -9,7 +9,7 @@ from implementations import demos
 from implementations.verification.code_hash import ROOT, code_hash
 from implementations.verification.evidence import store
 from kb_tools.check import about, check, files_of
-from kb_tools.layers import files, room_of, strangers
+from kb_tools.methods.layers import files, room_of, strangers
 from kb_tools.records.store import Collection
 
 METHODS = sorted(path.stem for path in (ROOT / "implementations").glob("[a-z]*.py"))

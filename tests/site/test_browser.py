@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from kb_tools import progress
 from kb_tools.cli import main
+from kb_tools.progress.marks import dumps, loads
 from kb_tools.records.store import Collection
 
 pytestmark = pytest.mark.browser
@@ -128,7 +128,7 @@ def test_marks_go_out_to_kb_and_come_back(small: Any, opened: Callable, ready: C
     with page.expect_download() as download:
         page.get_by_role("button", name="Export marks").click()
     text = download.value.path().read_text()
-    assert {i: m.status for i, m in progress.loads(text, "marks").items()} == {"start": "read", "ring": "read"}
+    assert {i: m.status for i, m in loads(text, "marks").items()} == {"start": "read", "ring": "read"}
     root = shutil.copytree(small.collection.root, tmp_path / "copy", ignore=shutil.ignore_patterns("build"))
     assert main(["-C", str(root), "progress", "import", str(download.value.path())]) == 0
     assert Collection(root).records()["ring"].status == "read"
@@ -137,12 +137,12 @@ def test_marks_go_out_to_kb_and_come_back(small: Any, opened: Callable, ready: C
     page.reload()
     ready(page)
     expect(page.locator("[data-count]")).to_have_text("0 of 5")
-    marks = progress.loads(text, "marks") | progress.loads(
+    marks = loads(text, "marks") | loads(
         '{"schema_version": 1, "marks": {"solo": {"s": "read", "t": "2026-01-01T00:00:00Z"},'
         ' "gone-paper": {"s": "read", "t": "2026-01-01T00:00:00Z"}}}',
         "marks",
     )
-    chosen = {"name": "m.json", "mimeType": "application/json", "buffer": progress.dumps(marks).encode()}
+    chosen = {"name": "m.json", "mimeType": "application/json", "buffer": dumps(marks).encode()}
     page.locator("[data-file]").set_input_files(chosen)
     expect(page.get_by_role("dialog", name="Change 4 marks?")).to_contain_text("Zebra crossing: unread → read")
     page.get_by_role("button", name="Change", exact=True).click()
@@ -342,7 +342,7 @@ def test_order_can_be_cut_to_a_goal(small: Any, opened: Callable) -> None:
 
 
 def test_what_to_read_next_follows_the_marks_and_agrees_with_kb(small: Any, opened: Callable) -> None:
-    from kb_tools.order import next_papers
+    from kb_tools.graphs.order import next_papers
 
     page, _ = opened(small)
 

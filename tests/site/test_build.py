@@ -15,8 +15,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
-from kb_tools.adding import fields_of
 from kb_tools.errors import KbError
+from kb_tools.incoming.adding import fields_of
 from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.services import arxiv
 from kb_tools.services.references import Reference

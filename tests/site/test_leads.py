@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import networkx as nx
 import pytest
 
-from kb_tools.order import reading_order
+from kb_tools.graphs.order import reading_order
 from kb_tools.records.model import Record
 from kb_tools.site import graphs
 from kb_tools.site.knowledge import Knowledge

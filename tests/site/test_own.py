@@ -14,7 +14,7 @@ import pytest
 from mkdocs.utils.yaml import yaml_load
 from playwright.sync_api import expect
 
-from kb_tools.colours import TEXT, contrast
+from kb_tools.appearance.colours import TEXT, contrast
 from kb_tools.errors import InvalidRecordError, KbError
 from kb_tools.records.layout import dump, dump_topics
 from kb_tools.records.model import Colours

@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from kb_tools.layers import strangers
+from kb_tools.methods.layers import strangers
 
 
 @pytest.fixture

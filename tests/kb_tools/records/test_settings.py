@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kb_tools.colours import TEXT, contrast
+from kb_tools.appearance.colours import TEXT, contrast
 from kb_tools.errors import InvalidRecordError
 from kb_tools.records.settings import BEHIND, read_settings, settings_document
 

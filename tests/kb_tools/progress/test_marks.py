@@ -1,4 +1,4 @@
-"""Progress: counts, and marks that travel between the site and the records without loss."""
+"""Marks that travel between the site and the records without loss."""
 
 from __future__ import annotations
 
@@ -7,42 +7,27 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kb_tools import progress
 from kb_tools.errors import InvalidRecordError
-from kb_tools.progress import Mark
+from kb_tools.progress.marks import Mark, dumps, loads, marks_of, merged, newer
 
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def test_counts_per_topic_and_goal(make, record):
-    entries = make(
-        record("a", status="read"),
-        record("b", builds_on=["a"], topics=["speed"], status="reading"),
-        record("c", builds_on=["b"], topics=["speed", "basics"], worth_reading=3, worth_reading_by="editors"),
-        record("post", kind="blog", status="read"),
-    ).entries()
-    whole = progress.overall(entries)
-    assert (whole.total, whole.read, whole.reading, whole.skipped, whole.unread) == (3, 1, 1, 0, 1)
-    topics = progress.of_topics(entries, ["speed", "basics", "empty"])
-    assert {name: (tally.total, tally.read) for name, tally in topics.items()} == {"speed": (2, 0), "basics": (2, 1)}
-    assert progress.of_goals(entries, ["c"])["c"].total == 3
-
-
 def test_marks_go_out_and_come_back():
     marks = {"a": Mark("read", at("2026-11-21T09:30:00")), "b": Mark("skipped", at("2026-01-01T00:00:00"))}
-    text = progress.dumps(marks)
+    text = dumps(marks)
     assert json.loads(text) == {
         "schema_version": 1,
         "marks": {"a": {"s": "read", "t": "2026-11-21T09:30:00Z"}, "b": {"s": "skipped", "t": "2026-01-01T00:00:00Z"}},
     }
-    assert progress.loads(text, "f") == marks
+    assert loads(text, "f") == marks
 
 
 def test_times_of_other_zones_and_milliseconds_are_understood():
     text = '{"schema_version": 1, "marks": {"a": {"s": "read", "t": "2026-11-21T09:30:00.123+02:00"}}}'
-    assert progress.loads(text, "f")["a"].as_json()["t"] == "2026-11-21T07:30:00Z"
+    assert loads(text, "f")["a"].as_json()["t"] == "2026-11-21T07:30:00Z"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +45,7 @@ def test_times_of_other_zones_and_milliseconds_are_understood():
 )
 def test_a_bad_file_is_refused_by_name(text, message):
     with pytest.raises(InvalidRecordError, match=message):
-        progress.loads(text, "marks.json")
+        loads(text, "marks.json")
 
 
 def test_the_newest_mark_wins(make, record):
@@ -68,21 +53,21 @@ def test_the_newest_mark_wins(make, record):
         record("dated", status="read", read_on="2026-11-20"), record("undated", status="read"), record("fresh")
     ).entries()
     old, new = at("2026-11-19T23:00:00"), at("2026-11-20T08:00:00")
-    assert progress.newer({"dated": Mark("skipped", old)}, entries) == {}
-    assert progress.newer({"dated": Mark("skipped", at("2026-11-20T00:00:00"))}, entries) == {}, "the same moment"
-    assert progress.newer({"dated": Mark("skipped", new)}, entries) == {"dated": Mark("skipped", new)}
-    assert set(progress.newer({"undated": Mark("unread", old), "fresh": Mark("read", old)}, entries)) == {
+    assert newer({"dated": Mark("skipped", old)}, entries) == {}
+    assert newer({"dated": Mark("skipped", at("2026-11-20T00:00:00"))}, entries) == {}, "the same moment"
+    assert newer({"dated": Mark("skipped", new)}, entries) == {"dated": Mark("skipped", new)}
+    assert set(newer({"undated": Mark("unread", old), "fresh": Mark("read", old)}, entries)) == {
         "undated",
         "fresh",
     }
-    assert progress.newer({"dated": Mark("read", new)}, entries) == {}, "nothing to say"
-    assert progress.merged({"a": Mark("read", old)}, {"a": Mark("unread", new)}) == {"a": Mark("unread", new)}
+    assert newer({"dated": Mark("read", new)}, entries) == {}, "nothing to say"
+    assert merged({"a": Mark("read", old)}, {"a": Mark("unread", new)}) == {"a": Mark("unread", new)}
 
 
 def test_what_a_collection_exports_it_imports_as_nothing_new(make, record):
     entries = make(
         record("a", status="read", read_on="2026-11-20"), record("b", status="reading"), record("c")
     ).entries()
-    marks = progress.marks_of(entries)
+    marks = marks_of(entries)
     assert set(marks) == {"a", "b"}
-    assert progress.newer(progress.loads(progress.dumps(marks), "f"), entries) == {}
+    assert newer(loads(dumps(marks), "f"), entries) == {}

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kb_tools.errors import NotFoundError
-from kb_tools.order import main_goals, next_papers, reading_order
+from kb_tools.graphs.order import main_goals, next_papers, reading_order
 
 
 @dataclass
@@ -198,7 +198,7 @@ def test_what_is_next_is_always_ready(papers):
 
 def test_the_order_does_not_depend_on_the_hash_seed():
     script = (
-        "import json, random\nfrom types import SimpleNamespace as P\nfrom kb_tools.order import reading_order\n"
+        "import json, random\nfrom types import SimpleNamespace as P\nfrom kb_tools.graphs.order import reading_order\n"
         "r = random.Random(5)\nn = [f'p{i}' for i in range(60)]\n"
         "p = {x: P(id=x, kind='paper', year=2020, status='unread', worth_reading=None,"
         " builds_on=r.sample(n[:i], min(i, 2))) for i, x in enumerate(n)}\n"

@@ -6,7 +6,7 @@ import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb_tools.dag import components, topological
+from kb_tools.graphs.dag import components, topological
 
 NODES = [f"n{number}" for number in range(12)]
 EDGES = st.lists(st.tuples(st.sampled_from(NODES), st.sampled_from(NODES)), max_size=40)

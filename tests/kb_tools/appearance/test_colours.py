@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kb_tools.colours import TEXT, contrast, mixed, readable
+from kb_tools.appearance.colours import TEXT, contrast, mixed, readable
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from kb_tools.equations import anchor_name, anchors, names_in
+from kb_tools.methods.equations import anchor_name, anchors, names_in
 
 TRICKY = [
     'x = "\\"# Eq. 1"  # Eq. 2',

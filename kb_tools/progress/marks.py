@@ -1,4 +1,4 @@
-"""How far the reading is: counts per topic and goal, and marks in the site's own file format.
+"""Marks: what was read and when, in the site's own file format.
 
 {"schema_version": 1, "marks": {"ddim": {"s": "read", "t": "2026-11-21T09:30:00Z"}}}: `s` is a status, `t` when it was
 set.  A record keeps the date alone (`read_on`), which stands for the start of that day in UTC; a status without a date
@@ -8,14 +8,12 @@ is older than any mark.  The newest wins, and marks for ids that the collection 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from kb_tools.errors import InvalidRecordError
-from kb_tools.order import Readable, reading_order
-from kb_tools.records.fields import PAPER_KINDS, STATUSES
+from kb_tools.records.fields import STATUSES
 
 SCHEMA_VERSION = 1
 UNKNOWN_MARKS = "unknown-marks.json"  # in papers/: marks for ids that are no record (yet)
@@ -32,60 +30,16 @@ class Mark(NamedTuple):
         return {"s": self.status, "t": self.time.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
-@dataclass(frozen=True)
-class Tally:
-    """How many of a set of records have each status."""
-
-    total: int
-    read: int
-    reading: int
-    skipped: int
+class Marked(Protocol):
+    """What marks ask of a record; a `Record` and an index `Entry` both have it."""
 
     @property
-    def done(self) -> int:
-        """What needs no more reading: read, or skipped on purpose."""
-        return self.read + self.skipped
-
-    @property
-    def unread(self) -> int:
-        return self.total - self.done - self.reading
-
-    @classmethod
-    def of(cls, statuses: Iterable[str]) -> Tally:
-        listed = list(statuses)
-        return cls(len(listed), *(listed.count(status) for status in ("read", "reading", "skipped")))
-
-
-class Listed(Readable, Protocol):
-    """What counting asks of a record."""
-
-    @property
-    def topics(self) -> list[str]: ...
+    def status(self) -> str: ...
     @property
     def read_on(self) -> str | None: ...
 
 
-def overall(records: Mapping[str, Listed]) -> Tally:
-    """All papers, surveys and tutorials; resources are not counted."""
-    return Tally.of(record.status for record in records.values() if record.kind in PAPER_KINDS)
-
-
-def of_topics(records: Mapping[str, Listed], topics: Iterable[str]) -> dict[str, Tally]:
-    """Topic id -> tally of its papers, in the order given; topics without papers are left out."""
-    papers = [record for record in records.values() if record.kind in PAPER_KINDS]
-    tallies = {topic: Tally.of(paper.status for paper in papers if topic in paper.topics) for topic in topics}
-    return {topic: tally for topic, tally in tallies.items() if tally.total}
-
-
-def of_goals(records: Mapping[str, Listed], goals: Iterable[str]) -> dict[str, Tally]:
-    """Goal -> tally of everything on the way to it, the goal included."""
-    return {
-        goal: Tally.of(records[ident].status for step in reading_order(records, [goal]) for ident in step.ids)
-        for goal in goals
-    }
-
-
-def marks_of(records: Mapping[str, Listed]) -> dict[str, Mark]:
+def marks_of(records: Mapping[str, Marked]) -> dict[str, Mark]:
     """The marks that records carry: every status but unread, by id."""
     marks = {}
     for ident in sorted(records):
@@ -117,7 +71,7 @@ def loads(text: str, name: str) -> dict[str, Mark]:
     return {ident: _parse(ident, mark, name) for ident, mark in data["marks"].items()}
 
 
-def newer(marks: Mapping[str, Mark], records: Mapping[str, Listed]) -> dict[str, Mark]:
+def newer(marks: Mapping[str, Mark], records: Mapping[str, Marked]) -> dict[str, Mark]:
     """The marks that say something else than their record, and said it later."""
     found = {}
     for ident, mark in marks.items():

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
-from kb_tools.graph import Edge, Linked
-from kb_tools.placing import Place, Plan, curve, plan
+from kb_tools.graphs.graph import Edge, Linked
+from kb_tools.graphs.placing import Place, Plan, curve, plan
 
 Nodes = Mapping[str, Linked]
 

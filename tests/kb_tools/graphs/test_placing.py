@@ -9,8 +9,8 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb_tools.graph import Edge
-from kb_tools.placing import plan
+from kb_tools.graphs.graph import Edge
+from kb_tools.graphs.placing import plan
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kb_tools.equations import anchors
-from kb_tools.layers import PACKAGE, code_lines, demos_imported, files, methods_imported, strangers, unwritten
+from kb_tools.methods.equations import anchors
+from kb_tools.methods.layers import PACKAGE, code_lines, demos_imported, files, methods_imported, strangers, unwritten
 
 _HERE = Path(__file__).resolve()
-_PROOFS = _HERE.parents[1] / PACKAGE / "verification"
+_PROOFS = _HERE.parents[2] / PACKAGE / "verification"
 _READERS = (
     _HERE,
     _HERE.with_name("equations.py"),
@@ -37,7 +37,7 @@ _READERS = (
 class Facts(NamedTuple):
     """One method.
 
-    equations, sections, algorithms, strays, names: as in kb_tools.equations.  imports: other methods, (module of the
+    equations, sections, algorithms, strays, names: as in `equations`.  imports: other methods, (module of the
     package, line, column).  demos: those of other methods that its demo imports, alike.  lines: of code.  unwritten:
     functions of it and of its tests that only say what is to be written.  says_why: its docstring has a sentence on why
     it is long.  broken: (file inside the collection, line, why it is not Python), of its own file and of those it uses.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kb_tools.graph import Edge, Linked
+from kb_tools.graphs.graph import Edge, Linked
 
 ROW, GAP, PADDING = 30, 30, 32
 WIDE, NARROW = 8.2, 6.2  # pixels of a letter at 11 px: capitals, the rest

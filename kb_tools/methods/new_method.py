@@ -10,7 +10,7 @@ from textwrap import fill
 from typing import Any
 
 from kb_tools.errors import ConflictError
-from kb_tools.layers import PACKAGE
+from kb_tools.methods.layers import PACKAGE
 from kb_tools.records.store import Change
 
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb_tools.drawing import FORMATS, as_dot, as_graphml, as_json, as_mermaid, as_svg
-from kb_tools.graph import (
+from kb_tools.graphs.drawing import FORMATS, as_dot, as_graphml, as_json, as_mermaid, as_svg
+from kb_tools.graphs.graph import (
     Edge,
     Work,
     around,

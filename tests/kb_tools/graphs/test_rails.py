@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb_tools.rails import Rails, Turn, rails
+from kb_tools.graphs.rails import Rails, Turn, rails
 
 
 def lines(plan: Rails, order: list[str]) -> list[tuple[int, int, int]]:

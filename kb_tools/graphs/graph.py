@@ -9,8 +9,8 @@ from heapq import heappop, heappush
 from math import sqrt
 from typing import Any, NamedTuple, Protocol
 
-from kb_tools.dag import components
-from kb_tools.order import Readable
+from kb_tools.graphs.dag import components
+from kb_tools.graphs.order import Readable
 
 KINDS = ("builds_on", "cites", "about")
 DAMPING = 0.85

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from kb_tools.adding import strings
 from kb_tools.errors import KbError, NetworkError
+from kb_tools.incoming.adding import strings
 from kb_tools.records.fields import OUTSIDE_FILE, PAPER_KINDS
 from kb_tools.records.index import Entry
 from kb_tools.records.layout import Comments, dump_outside

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from kb_tools.dag import components, topological
 from kb_tools.errors import NotFoundError
+from kb_tools.graphs.dag import components, topological
 from kb_tools.records.fields import PAPER_KINDS
 
 _LISTED = 3  # how many names a reason spells out

@@ -1,0 +1,1 @@
+"""What servers and their reference lists say, as new records, newer fields and new edges."""

@@ -1,0 +1,1 @@
+"""How far the reading is: counts, and the marks that travel between the records and the site."""

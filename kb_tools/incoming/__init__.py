@@ -1,1 +1,1 @@
-"""What servers and their reference lists say, as new records, newer fields and new edges."""
+"""The one way in for works (`pipeline`), what servers say of them, and what reference lists add to those that are in."""

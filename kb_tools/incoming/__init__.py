@@ -1,1 +1,1 @@
-"""The one way in for works (`pipeline`), what servers say of them, and what reference lists add to those that are in."""
+"""The one way in (`pipeline`), what servers say of works, and what reference lists add to those that are in."""

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
 
 from kb_tools.errors import KbError
 from kb_tools.site.build import Builder, build
 from kb_tools.site.notes import rendered, words
 from kb_tools.site.serve import stamps
+from tests.site.test_access import violations
 
 
 def html(text: str, title: str = "T") -> str:
@@ -108,3 +110,18 @@ def test_notes_that_cannot_be_read_stop_the_build(tmp_path: Path, write: Callabl
     with pytest.raises(KbError, match=r"ring\.md: is not UTF-8"):
         build(collection, tmp_path / "build")
     assert build(collection, tmp_path / "build", strict=False).pages
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_them_and_they_fit_a_phone(
+    small: Any, opened: Callable, ready: Callable, scheme: str
+) -> None:
+    page, _ = opened(small, "404.html", color_scheme=scheme, viewport={"width": 320, "height": 640})
+    page.add_init_script(path=AXE_FILE_PATH)
+    page.goto(small.address + "papers/ring/#notes")
+    ready(page)
+    assert [each for each in violations(page) if ".written" in each or "#notes" in each] == []
+    reach = "(notes) => Math.max(...[...notes.querySelectorAll('*')].map((one) => one.getBoundingClientRect().right))"
+    assert page.locator(".written").evaluate(reach) <= 320
+    assert page.locator(".written pre").evaluate("(pre) => pre.scrollWidth <= pre.clientWidth")

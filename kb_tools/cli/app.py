@@ -36,6 +36,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Records": {
         "add": ("add", "Add papers by arXiv id, arXiv address, or DOI."),
         "cite": ("cite", "Suggest citations from Semantic Scholar and OpenAlex."),
+        "updates": ("updates", "Say which papers have a new version, a journal, or were withdrawn."),
         "refresh": ("cite", "Look for what is new upstream: fields, versions, citations."),
         "set": ("set_", "Set fields of records, without an editor."),
         "tag": ("set_", "Put records under topics, or take them out."),
@@ -70,7 +71,8 @@ TABLE = {name: entry for section in COMMANDS.values() for name, entry in section
 CALLED_ELSEWHERE = {
     **dict.fromkeys(("delete", "del", "remove", "drop"), "rm"),
     **dict.fromkeys(("rename", "move"), "mv"),
-    **dict.fromkeys(("update", "upgrade", "fetch", "pull", "sync", "watch", "outdated"), "refresh"),
+    **dict.fromkeys(("update", "upgrade", "fetch", "pull", "sync"), "refresh"),
+    **dict.fromkeys(("watch", "outdated", "news", "versions", "changes"), "updates"),
     **dict.fromkeys(("tags", "labels", "categories"), "topics"),
     **dict.fromkeys(("label", "untag"), "tag"),
     **dict.fromkeys(("duplicates", "dups", "dupes", "merge"), "dedupe"),

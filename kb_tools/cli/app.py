@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import sys
@@ -12,10 +11,7 @@ import click
 
 from kb_tools import __version__
 from kb_tools.cli.output import say, speak_any_script
-from kb_tools.errors import KbError, StorageError
-
-# What a full disk, a quota, a read-only tree and a folder of somebody else answer: no bug of ours.
-_STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
+from kb_tools.errors import STORAGE, KbError, StorageError
 
 # section -> command -> (module under kb_tools.cli, one-line help); a test holds this and the commands together.
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -182,9 +178,9 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        if error.errno not in _STORAGE:
+        if error.errno not in STORAGE:
             raise
-        say(f"kb: {error.filename or 'a file'}: cannot be read or written: {error.strerror}")
+        say(f"kb: {error.filename or 'the output'}: cannot be read or written: {error.strerror}")
         say("    check the free space and the permissions, then run the command again")
         return StorageError.exit_code
     return result if isinstance(result, int) else 0

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def _keep(draft: Path, text: str) -> None:
     try:
         draft.write_bytes(text.encode("utf-8"))
     except OSError as error:
+        with suppress(OSError):  # the next edit would go on with what of it is there
+            draft.unlink(missing_ok=True)
         raise StorageError(f"{draft}: cannot be written: {error.strerror}", hint="check the permissions") from None
 
 

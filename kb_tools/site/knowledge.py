@@ -6,13 +6,13 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from kb_tools.errors import Problem
+from kb_tools.errors import InvalidRecordError, Problem
 from kb_tools.exchange import bibtex
 from kb_tools.graphs.graph import reached
 from kb_tools.graphs.order import Step, main_goals, next_papers, reading_order
@@ -20,6 +20,7 @@ from kb_tools.methods.equations import anchor_name
 from kb_tools.methods.layers import PACKAGE
 from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.records.model import Record, Settings, Topic
+from kb_tools.records.notes import notes_files, read_notes
 from kb_tools.records.settings import read_settings
 from kb_tools.site.flat import FlattenError, flatten
 from kb_tools.site.listing import MethodSource
@@ -117,7 +118,7 @@ class Knowledge:
     """The collection, with the relations that pages show derived from it.
 
     common: what methods share, by module.  clone: the address that the code can be had from, or nothing.
-    settings: of a collection of one's own; the project's has none.
+    settings: of a collection of one's own; the project's has none.  written: a person's notes on records, by id.
     """
 
     root: Path
@@ -130,6 +131,7 @@ class Knowledge:
     common: dict[str, MethodSource] = field(default_factory=dict)
     clone: str = ""
     settings: Settings | None = None
+    written: dict[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -264,7 +266,22 @@ def gather(
     common = _commons(collection.root, out, problems)
     clone = _repository(collection.root, problems)
     topics = dict(collection.topics())
-    return Knowledge(collection.root, records, topics, steps, found, proofs, problems, common, clone, settings)
+    written = _written(collection.root, records, problems)
+    return Knowledge(collection.root, records, topics, steps, found, proofs, problems, common, clone, settings, written)
+
+
+def _written(root: Path, records: Container[str], problems: list[str]) -> dict[str, str]:
+    """Notes on records, by id; those on what is no record are for `kb check` to report."""
+    found = {}
+    for path in notes_files(root / "papers"):
+        try:
+            said = read_notes(path) if path.stem in records else None
+        except InvalidRecordError as error:
+            problems.append(error.message)
+            continue
+        if said and said.strip():
+            found[path.stem] = said
+    return found
 
 
 def _commons(root: Path, out: Path, problems: list[str]) -> dict[str, MethodSource]:

@@ -19,7 +19,7 @@ from kb_tools.exchange.markdown import HEADINGS
 from kb_tools.graphs.graph import edges
 from kb_tools.methods.equations import SECTION, anchor_name
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
-from kb_tools.site import graphs, machine_readable
+from kb_tools.site import graphs, machine_readable, notes
 from kb_tools.site.art import card_png, diffusion_svg
 from kb_tools.site.comparison import Comparison, compared_in, comparisons
 from kb_tools.site.knowledge import Knowledge, Method, Sample, Showcase, name_of
@@ -192,6 +192,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         theirs=theirs,
         summary=partial(summary, k),
         named=partial(named, k),
+        noted_on=partial(noted_on, k),
         years=years,
         written=written,
         shown=shown,
@@ -380,6 +381,7 @@ def _paper(
         "symbols": [(_mixed(k, record, f"${s.paper}$"), s.code, _mixed(k, record, s.says)) for s in record.symbols],
         "algorithms": _algorithms(k, record, method, seen),
         "equations": list(_equations(k, record, method, seen)),
+        "noted": noted_on(k, record, _base(name)),
         "bibtex": bibtex.entry(record.model_dump(), k.citation_keys[record.id]),
         "local": local,
         "compared": [(c.name, c.title) for c in compared_in(compared, record)],
@@ -413,6 +415,7 @@ def _parts(method: Method | None, context: Mapping[str, Any]) -> list[tuple[str,
     """Where one can jump to on the page of a paper: anchors and names, in the order in which they stand."""
     parts = [
         ("summary", "In short", True),
+        ("notes", "Notes", context["noted"]),
         ("symbols", "Symbols", context["symbols"]),
         ("algorithms", "Algorithms", context["algorithms"]),
         ("equations", "Equations", context["equations"]),
@@ -423,6 +426,18 @@ def _parts(method: Method | None, context: Mapping[str, Any]) -> list[tuple[str,
         ("cite", "Cite", True),
     ]
     return [(anchor, name) for anchor, name, there in parts if there]
+
+
+def noted_on(k: Knowledge, record: Record, base: str) -> Markup:
+    """The notes on a record, or nothing.  base: the way to the site's root."""
+
+    def address(ident: str) -> str | None:
+        if ident in k.papers:
+            return f"{base}papers/{ident}/"
+        return f"{base}resources/#{ident}" if ident in k.resources else None
+
+    said = k.written.get(record.id)
+    return notes.rendered(said, record.title, address) if said else Markup()
 
 
 def mark(record: Record) -> Markup:

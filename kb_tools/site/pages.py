@@ -22,6 +22,9 @@ from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
 from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg
 from kb_tools.site.comparison import Comparison, compared_in, comparisons
+from kb_tools.site.doors import doors
+from kb_tools.site.hours import RULE as HOURS_RULE
+from kb_tools.site.hours import in_words
 from kb_tools.site.knowledge import Knowledge, Method, Sample, Showcase, name_of
 from kb_tools.site.leads import first_goal, leads_to
 from kb_tools.site.listing import Address, Excerpt, MethodSource
@@ -37,6 +40,7 @@ NEXT_ON_HOME = 3
 SAMPLES_ON_HOME = 8
 IMAGES_ON_HOME = 5, 3  # columns and rows of a showcase
 SHOWCASE_GAP = 2  # pixels between two of its images
+BEHIND_DOOR = 5  # papers shown behind a door of the first page
 LONG_WAY = 14  # papers before a goal that the page of goals names
 HALF_PAGE_GLYPHS = 38
 HALF_PAGE_COLUMNS = 84
@@ -179,6 +183,8 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         there=there,
         WR=WORTH,
         LONG_WAY=LONG_WAY,
+        BEHIND_DOOR=BEHIND_DOOR,
+        HOURS_RULE=HOURS_RULE,
         KINDS=HEADINGS,
         name_of=name_of,
         address=lambda record: work.address(record.model_dump()),
@@ -187,11 +193,14 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         link=link,
         code_of=partial(code_of, k),
         figure=figure,
+        in_words=in_words,
+        judge=judge,
         number=set_number,
         slug=slug,
         theirs=theirs,
         summary=partial(summary, k),
         named=partial(named, k),
+        way_of=partial(way_of, k),
         years=years,
         written=written,
         shown=shown,
@@ -201,6 +210,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         resources_by_topic=_by_topic(k, k.resources.values()),
         leading={i for i in k.papers if k.path_to[i]},
         goals=sorted((r for i, r in k.papers.items() if k.path_to[i]), key=lambda r: name_of(r).lower()),
+        goal_groups=_goals(k),
     )
     ordered = [k.records[i] for i in k.order]
     by_name = sorted(ordered, key=lambda r: name_of(r).lower())
@@ -320,14 +330,31 @@ def _common_name(source: MethodSource) -> str:
 def _home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> _Page:
     longest = sorted((i for i in k.papers if k.path_to[i]), key=lambda i: (-len(k.path_to[i]), i))
     paths = [i for i in dict.fromkeys([*k.goals, *longest]) if k.path_to[i]][:PATHS_ON_HOME]
+    found = doors(k)
+    others = sum(bool(theirs(r)) for r in k.papers.values())
     context = {
         "read": sum(r.status == "read" for r in k.papers.values()),
+        "doors": found,
+        "door_count": sum(map(bool, (found.start, found.hub, k.methods or others))),
+        "others_code": others,
         "next": k.next(NEXT_ON_HOME),
         "samples": _on_home(k, shown),
         "paths": [k.records[i] for i in paths],
         "claim_count": sum(len(m.claims) for m in k.methods.values()),
     }
     return _Page("index", "Home", "home.html", context)
+
+
+def _goals(k: Knowledge) -> list[tuple[str, list[Record]]]:
+    """Papers that others are read before, by the topic that fits them most; first those with the shortest way."""
+    groups: dict[str, list[Record]] = {i: [] for i in k.topics}
+    rest: list[Record] = []
+    for record in sorted(k.papers.values(), key=lambda r: (len(k.path_to[r.id]), name_of(r).lower(), r.id)):
+        if k.path_to[record.id]:
+            topic = next((i for i in record.topics if i in k.topics), None)
+            (groups[topic] if topic else rest).append(record)
+    found = [(k.topics[i].title, group) for i, group in groups.items()] + [("Without a topic", rest)]
+    return [(title, group) for title, group in found if group]
 
 
 def _on_home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> list[tuple[Method, ShownSample, Window | None]]:
@@ -696,6 +723,18 @@ def distance(claim: Mapping[str, Any]) -> str:
     room = claim["bound"] - claim["value"] if claim["relation"] == "<=" else claim["value"] - claim["bound"]
     far = room / claim["sd"]
     return f"{far:.0f} sd from the bound" if far < MANY_SD else f"over {MANY_SD} sd from the bound"
+
+
+def way_of(k: Knowledge, record: Record) -> list[Record]:
+    """All that is read to understand a paper, itself included."""
+    return [*(k.records[i] for i in k.path_to[record.id]), record]
+
+
+def judge(by: str) -> str:
+    """Whose score it is, in a reader's words; lists are known by a number that says nothing to a reader."""
+    if re.fullmatch(r"seed \d+", by):
+        return "a reading list from which this collection grew"
+    return "an editor of this collection" if by == "editors" else by
 
 
 def code_of(k: Knowledge, record: Record) -> str:

@@ -195,7 +195,7 @@ def test_paper_page_shows_all_there_is(small: Any) -> None:
     links = set(page.links)
     assert {"https://arxiv.org/abs/2001.00001", "https://arxiv.org/pdf/2001.00001"} <= links
     assert {"../../papers/start/", "../../papers/survey/", "../../code/ring/#L10"} <= links
-    for words in ("Score 3 of 3, by seed 001", "proven: 1 claim holds", "0.4987", "≤ 0.51", "seed 0", "64 × 32 px"):
+    for words in ("Worth reading 3 of 3, says a reading list", "proven: 1 claim holds", "0.4987", "≤ 0.51", "seed 0", "64 × 32 px"):
         assert words in page.text
     assert len(re.findall(r"<mark[ >]", small.html("papers/ring"))) == 1
 

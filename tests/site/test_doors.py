@@ -123,7 +123,7 @@ def test_the_first_page_has_three_doors(real: Any) -> None:
     new, known, code = (card(html, f"<h3>{h}</h3>") for h in (
         "“This is new to me”", "“I know DDPM. What came after?”", "“I want the code of …”",
     ))  # fmt: skip
-    # DDPM builds on DPM (worth 1) and U-Net (2), is worth 3 itself, and the order begins with a tutorial: 4 + .5 + 1 + 2.
+    # The order begins with a tutorial; DDPM, worth 3, builds on DPM, worth 1, and U-Net, worth 2: 4 + 0.5 + 1 + 2.
     assert "4 papers, about 8 hours." in new
     assert "of the" in known
     assert 'href="./papers/ddim/"' in known

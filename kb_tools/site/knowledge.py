@@ -117,7 +117,7 @@ class Knowledge:
     """The collection, with the relations that pages show derived from it.
 
     common: what methods share, by module.  clone: the address that the code can be had from, or nothing.
-    settings: of a collection of one's own; the project's has none.
+    settings: of a collection of one's own; the project's has none.  cache: folder for what is costly to make, if any.
     """
 
     root: Path
@@ -130,6 +130,7 @@ class Knowledge:
     common: dict[str, MethodSource] = field(default_factory=dict)
     clone: str = ""
     settings: Settings | None = None
+    cache: Path | None = None
 
     @property
     def title(self) -> str:
@@ -264,7 +265,8 @@ def gather(
     common = _commons(collection.root, out, problems)
     clone = _repository(collection.root, problems)
     topics = dict(collection.topics())
-    return Knowledge(collection.root, records, topics, steps, found, proofs, problems, common, clone, settings)
+    cache = out / "cache"
+    return Knowledge(collection.root, records, topics, steps, found, proofs, problems, common, clone, settings, cache)
 
 
 def _commons(root: Path, out: Path, problems: list[str]) -> dict[str, MethodSource]:

@@ -21,6 +21,7 @@ from kb_tools.notation import spoken
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
 from kb_tools.site import graphs, machine_readable
 from kb_tools.site.art import card_png, diffusion_svg
+from kb_tools.site.cards import PICTURE, method_card
 from kb_tools.site.comparison import Comparison, compared_in, comparisons
 from kb_tools.site.doors import doors
 from kb_tools.site.hours import RULE as HOURS_RULE
@@ -178,6 +179,8 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         files["assets/img/diffusion.svg"] = diffusion_svg().encode()
         files["assets/img/card.png"] = card_png(len(k.papers), len(k.methods))
     shown = _samples(k, files)
+    cards = _cards(k, hand / "assets" / "fonts")
+    files |= {card.name: card.data for card in cards.values()}
     env.globals.update(
         k=k,
         there=there,
@@ -228,10 +231,10 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         _graph(k, ordered, by_name),
         *_beyond(k, there),
         *(_Page(f"compare/{c.name}", c.title, "compare.html", {"c": c}, c.lead) for c in compared.values()),
-        *(_paper(k, record, near.get(record.id), address, places, compared) for record in k.papers.values()),
+        *(_paper(k, r, near.get(r.id), address, places, compared, cards.get(r.id)) for r in k.papers.values()),
         *_leads(k),
         *(_topic(k, i) for i in k.topics),
-        *(page for method in k.methods.values() for page in _code(k, method, places)),
+        *(page for i, method in k.methods.items() for page in _code(k, method, places, cards.get(i))),
         *(_common(source, places) for source in k.common.values()),
     ]
     around = [there, *_around(k, hand, shown)]
@@ -368,6 +371,45 @@ def _on_home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> list[tuple[Meth
     return found[:SAMPLES_ON_HOME]
 
 
+@dataclass(frozen=True)
+class _Card:
+    """What other sites show beside a link: a file of the site, and what is to be seen on it."""
+
+    name: str
+    alt: str
+    data: bytes = field(repr=False)
+
+
+def _cards(k: Knowledge, fonts: Path) -> dict[str, _Card]:
+    """The cards of the methods that have a picture: of a showcase as many whole rows as fit, else that of the proof."""
+    found = {}
+    for i, method in k.methods.items():
+        pictures = method.showcase.pictures if method.showcase else method.samples
+        if not pictures:
+            continue
+        picture, record = pictures[0], method.record
+        part = _rows(method.showcase, picture) if method.showcase else None
+        name = name_of(record)
+        said = [record.title] if record.title != name else []
+        said.append(", ".join(filter(None, (byline(record), str(record.year or "")))))
+        cache = k.cache / "cards" if k.cache else None
+        data = method_card(name, " · ".join(filter(None, said)), k.title, picture.file.read_bytes(), part, fonts, cache)
+        found[i] = _Card(f"cards/{i}.png", spoken(picture.alt), data)
+    return found
+
+
+def _rows(showcase: Showcase, picture: Sample) -> tuple[int, int]:
+    """Width and height of the first rows of a showcase's picture, as many as let it fill the width of a card."""
+    high = (picture.height + SHOWCASE_GAP) // showcase.rows
+    most = int((picture.width * PICTURE[1] / PICTURE[0] + SHOWCASE_GAP) / high)
+    return picture.width, high * min(max(most, 1), showcase.rows) - SHOWCASE_GAP
+
+
+def _shared(card: _Card | None) -> dict[str, str]:
+    """Front matter that names the card."""
+    return {"card": card.name, "card_alt": str(text(" ".join(card.alt.split())))} if card else {}
+
+
 def _window(showcase: Showcase, picture: Sample) -> Window:
     columns, rows = (min(n, most) for n, most in zip((showcase.columns, showcase.rows), IMAGES_ON_HOME, strict=True))
     gap = SHOWCASE_GAP
@@ -388,6 +430,7 @@ def _paper(
     address: str,
     places: Places,
     compared: Mapping[str, Comparison],
+    card: _Card | None,
 ) -> _Page:
     at = k.position[record.id]
     name = f"papers/{record.id}"
@@ -415,6 +458,7 @@ def _paper(
     extra = {
         "cite": machine_readable.citation(record),
         "linked_data": machine_readable.linked_data(record, k.citation_keys[record.id], address),
+        **_shared(card),
     }
     return _Page(name, record.title, "paper.html", context, spoken(record.why or ""), extra)
 
@@ -589,15 +633,17 @@ def _topic(k: Knowledge, i: str) -> _Page:
     return _Page(f"topics/{i}", topic.title, "topic.html", context, topic.summary.split("\n")[0])
 
 
-def _code(k: Knowledge, method: Method, places: Places) -> Iterator[_Page]:
+def _code(k: Knowledge, method: Method, places: Places, card: _Card | None) -> Iterator[_Page]:
     """The page of a method's file, and that of its demo."""
     address = f"code/{method.record.id}"
-    yield _listing(k, method, method.source, address, places, demo=False)
+    yield _listing(k, method, method.source, address, places, card, demo=False)
     if method.demo:
-        yield _listing(k, method, method.demo, f"{address}/demo", places, demo=True)
+        yield _listing(k, method, method.demo, f"{address}/demo", places, card, demo=True)
 
 
-def _listing(k: Knowledge, method: Method, source: MethodSource, address: str, places: Places, *, demo: bool) -> _Page:
+def _listing(
+    k: Knowledge, method: Method, source: MethodSource, address: str, places: Places, card: _Card | None, *, demo: bool
+) -> _Page:
     by_module = {m.name: m.record for m in k.methods.values()}
     sections = {n: lines for n, lines in source.anchors.sections.items() if n in method.record.equations}
     equations = source.equations if demo else source.equations | sections
@@ -610,7 +656,7 @@ def _listing(k: Knowledge, method: Method, source: MethodSource, address: str, p
         "body": _body(source, places.seen_from(_base(address)), {n for lines in equations.values() for n in lines}),
         "lineage": [by_module[name] for name in dict.fromkeys(source.imports) if name in by_module],
     }
-    return _Page(address, source.path, "code.html", context, method.headline)
+    return _Page(address, source.path, "code.html", context, method.headline, _shared(card))
 
 
 def _common(source: MethodSource, places: Places) -> _Page:

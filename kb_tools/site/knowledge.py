@@ -119,6 +119,7 @@ class Knowledge:
 
     common: what methods share, by module.  clone: the address that the code can be had from, or nothing.
     settings: of a collection of one's own; the project's has none.  written: a person's notes on records, by id.
+    cache: folder for what is costly to make, if any.
     """
 
     root: Path
@@ -132,6 +133,7 @@ class Knowledge:
     clone: str = ""
     settings: Settings | None = None
     written: dict[str, str] = field(default_factory=dict)
+    cache: Path | None = None
 
     @property
     def title(self) -> str:
@@ -267,7 +269,20 @@ def gather(
     clone = _repository(collection.root, problems)
     topics = dict(collection.topics())
     written = _written(collection.root, records, problems)
-    return Knowledge(collection.root, records, topics, steps, found, proofs, problems, common, clone, settings, written)
+    return Knowledge(
+        collection.root,
+        records,
+        topics,
+        steps,
+        found,
+        proofs,
+        problems,
+        common,
+        clone,
+        settings,
+        written,
+        out / "cache",
+    )
 
 
 def _written(root: Path, records: Container[str], problems: list[str]) -> dict[str, str]:

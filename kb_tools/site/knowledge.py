@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +25,8 @@ from kb_tools.records.settings import read_settings
 from kb_tools.site.flat import FlattenError, flatten
 from kb_tools.site.listing import MethodSource
 from kb_tools.site.markup import safe_url
+from kb_tools.site.panels import Part
+from kb_tools.site.pictures import Titles, in_parts, read_words
 from kb_tools.site.proofs import Proofs, read_proofs
 
 
@@ -45,13 +47,14 @@ TITLE = "Diffusion, read and run"
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture that a demo made.  `file` is where it lies; width and height are pixels."""
+    """A picture that a demo made.  `file` is where it lies; in pixels.  parts: row by row, if they are known."""
 
     file: Path
     alt: str
     width: int
     height: int
     caption: str
+    parts: list[list[Part]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -254,13 +257,13 @@ def gather(
     steps = reading_order(papers)
     before = methods if methods is not None else {}
     now = _signature([collection.root / "implementations", out / "runs"])
-    found = {}
+    found, words = {}, read_words(collection.root, problems)
     for record in papers.values():
         if record.implementation:
             old = before.get(record.id)
             if old and old.signature == now and old.record == record:
                 found[record.id] = old
-            elif method := _method(collection.root, record, record.implementation, out, now, problems):
+            elif method := _method(collection.root, record, out, now, words, problems):
                 found[record.id] = method
     before.clear()
     before.update({i: m for i, m in found.items() if not m.problems})
@@ -336,7 +339,10 @@ def _signature(folders: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _method(root: Path, record: Record, module: str, out: Path, signature: str, problems: list[str]) -> Method | None:
+def _method(
+    root: Path, record: Record, out: Path, signature: str, words: Mapping[str, Titles], problems: list[str]
+) -> Method | None:
+    module = record.implementation or ""
     mine: list[str] = []
     try:
         source = MethodSource.read(root, module, out / "cache" / "code")
@@ -352,7 +358,8 @@ def _method(root: Path, record: Record, module: str, out: Path, signature: str, 
     folder = root / "implementations" / "evidence"
     name = module.replace("_", "-")
     entries, code, stale = _evidence(root, name, module, mine)
-    samples = [s for entry in entries for s in _samples(folder, entry, mine)]
+    cache = out / "cache" / "pictures"
+    samples = [_in_parts(s, words, cache, mine) for entry in entries for s in _samples(folder, entry, mine)]
     kept = {sample.file.read_bytes() for sample in samples}
     fresh = [s for s in _fresh(out / "runs" / name, name, mine) if s.file.read_bytes() not in kept]
     shown = _showcase(root, name, mine)
@@ -414,6 +421,11 @@ def _figures(folder: Path, figures: list[Mapping[str, Any]], caption: str, probl
         else:
             problems.append(f"{file.name}: named by the evidence, and not there")
     return found
+
+
+def _in_parts(sample: Sample, words: Mapping[str, Titles], cache: Path, problems: list[str]) -> Sample:
+    titles = words.get(sample.file.stem)
+    return replace(sample, parts=in_parts(sample.file, titles, cache, problems)) if titles else sample
 
 
 def _fresh(folder: Path, name: str, problems: list[str]) -> list[Sample]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby
@@ -39,6 +39,8 @@ WORTH = {1: "skim it", 2: "read it", 3: "read and implement it"}
 PATHS_ON_HOME = 6
 NEXT_ON_HOME = 3
 SAMPLES_ON_HOME = 8
+SHOWCASES_ENOUGH = 4
+PHONE, BETWEEN = 322, 16  # pixels across in a card on a phone, and between two parts of a picture
 IMAGES_ON_HOME = 5, 3  # columns and rows of a showcase
 SHOWCASE_GAP = 2  # pixels between two of its images
 BEHIND_DOOR = 5  # papers shown behind a door of the first page
@@ -140,14 +142,30 @@ class PlantedGroup:
 
 
 @dataclass(frozen=True)
-class ShownSample:
-    """A sample under the name it has on the site."""
+class ShownPart:
+    """A part of a sample under the name it has on the site.  sheet: of small images, to be enlarged."""
 
     name: str
+    said: str
+    width: int
+    height: int
+    sheet: bool
+
+
+@dataclass(frozen=True)
+class ShownSample:
+    """A sample under the name it has on the site, and its parts, row by row, if it is shown in parts.
+
+    words: what is seen on it, of which `alt` is what a screen reader says.
+    """
+
+    name: str
+    words: str
     alt: str
     width: int
     height: int
     caption: str
+    parts: Sequence[Sequence[ShownPart]] = ()
 
 
 @dataclass(frozen=True)
@@ -199,6 +217,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         in_words=in_words,
         judge=judge,
         number=set_number,
+        on_phone=on_phone,
         slug=slug,
         theirs=theirs,
         summary=partial(summary, k),
@@ -362,13 +381,14 @@ def _goals(k: Knowledge) -> list[tuple[str, list[Record]]]:
 
 
 def _on_home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> list[tuple[Method, ShownSample, Window | None]]:
-    """What methods draw: of a showcase as many images for each, else the picture beside the claims."""
+    """What methods draw: of a showcase as many images for each; where few have one, the pictures beside claims too."""
     found: list[tuple[Method, ShownSample, Window | None]] = []
     for method in _in_order(k):
         if method.showcase:
             picture = method.showcase.pictures[0]
             found.append((method, shown[picture.file], _window(method.showcase, picture)))
-    found += [(m, shown[m.samples[0].file], None) for m in _in_order(k) if m.samples and not m.showcase]
+    if len(found) < SHOWCASES_ENOUGH:
+        found += [(m, shown[m.samples[0].file], None) for m in _in_order(k) if m.samples and not m.showcase]
     return found[:SAMPLES_ON_HOME]
 
 
@@ -732,12 +752,27 @@ def _samples(k: Knowledge, files: dict[str, bytes]) -> dict[Path, ShownSample]:
             for sample in group:
                 name = f"{prefix}{sample.file.name}"
                 files[f"samples/{name}"] = sample.file.read_bytes()
-                shown[sample.file] = _as_shown(sample, name)
+                shown[sample.file] = _as_shown(sample, name, files)
     return shown
 
 
-def _as_shown(sample: Sample, name: str) -> ShownSample:
-    return ShownSample(name, spoken(sample.alt), sample.width, sample.height, sample.caption)
+def _as_shown(sample: Sample, name: str, files: dict[str, bytes]) -> ShownSample:
+    rows: list[list[ShownPart]] = []
+    for parts in sample.parts:
+        row = []
+        for part in parts:
+            number = sum(map(len, rows)) + len(row) + 1
+            row.append(ShownPart(f"{Path(name).stem}-{number}.webp", part.said, part.width, part.height, part.sheet))
+            files[f"samples/{row[-1].name}"] = part.data
+        rows.append(row)
+    words = re.sub(r"(?<=\d) x (?=\d)", " × ", sample.alt)
+    return ShownSample(name, words, spoken(sample.alt), sample.width, sample.height, sample.caption, rows)
+
+
+def on_phone(width: int) -> int:
+    """How many pixels a pixel of a sheet takes on a phone: two sheets side by side, if these can still be seen."""
+    beside = (PHONE - BETWEEN) // 2 // width
+    return min(4, beside if beside > 1 else max(1, PHONE // width))
 
 
 def _by_topic(k: Knowledge, records: Iterable[Record]) -> dict[str, list[Record]]:

@@ -311,14 +311,13 @@ def markup(inventor: Inventor, count: int) -> Wild:
         (r"\textsc{{Small}}: {}", "Small: {}"),
         (r"\texttt{{code}}: {}", "code: {}"),
         ("{{U}}-{{N}}et {}", "U-Net {}"),
-        (r"A \dots {}", "A \u2026 {}"),
+        (r"A \dots{{}} {}", "A \u2026 {}"),
         (r"H$_2$O in {}", "H$_2$O in {}"),
         (r"CO\textsubscript{{2}} in {}", "CO2 in {}"),
         (r"A{{\textendash}}B {}", "A\u2013B {}"),
         (r"A \textquotedblleft B\textquotedblright\ {}", "A \u201cB\u201d {}"),
-        (r"\uppercase{{a}} {}", None),
-        (r"{} \footnote{{A note}}", None),
-        (r"\noopsort{{1}}{}", None),
+        (r"\unheard{{a}} {}", r"\unheard{{a}} {}"),
+        (r"{{\noopsort{{1}}}}{}", "{}"),
         (r"\mbox{{A}} {}", "A {}"),
         ("The {{GAN}} {{Zoo}} {}", "The GAN Zoo {}"),
     )  # fmt: skip
@@ -327,8 +326,7 @@ def markup(inventor: Inventor, count: int) -> Wild:
         truth = inventor.work(with_arxiv=False)
         source, meant = forms[number % len(forms)]
         fields = _basic(truth) | {"title": source.format(truth.title)}
-        truth.title = meant.format(truth.title) if meant else truth.title
-        truth.damaged = meant is None  # what such a command means is a matter of taste: it may stand as its source
+        truth.title = meant.format(truth.title)
         return written("article", f"h{number}", fields), truth
 
     return _each(inventor, count, make)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.wild import bibtex, programs
+from benchmarks.wild import bibtex, lists, programs
 from benchmarks.wild.truth import Inventor, Wild
 
 KINDS: dict[str, tuple[Callable[[Inventor, int], Wild], int]] = {
     **{f"BibTeX: {name}": kind for name, kind in bibtex.KINDS.items()},
     **programs.KINDS,
+    **lists.KINDS,
 }
 
 

@@ -21,11 +21,14 @@ _PLACES = [
     "eprint",
     "journal",
     "journaltitle",
+    "container-title",
+    "call-number",
     "booktitle",
     "number",
     "volume",
     "eid",
     "pages",
+    "page",
     "series",
     "publisher",
     "institution",
@@ -40,8 +43,20 @@ _PLACES = [
 _WORDS = ("note", "annote", "comment", "addendum", "pubstate", "venue", "keywords")
 _FEW = 5
 # Fields that may say that a bare number elsewhere in the entry is arXiv's.
-_SAYS_ARXIV = ("journal", "journaltitle", "publisher", "institution", "archive", "type", "howpublished", "series")
-_NUMBERS = ("number", "volume", "note", "eid", "pages", "issue")
+_SAYS_ARXIV = (
+    "journal",
+    "journaltitle",
+    "container-title",
+    "container-title-short",
+    "publisher",
+    "institution",
+    "archive",
+    "source",
+    "type",
+    "howpublished",
+    "series",
+)
+_NUMBERS = ("number", "volume", "note", "eid", "pages", "page", "issue")
 _FILES = ("file", "local-url", "pdf")
 _FILE = re.compile(r"(?i)(?:^|[/\\\\:;]|arxiv[-_:]?)(\d{4}\.\d{4,5}(?:v\d+)?)\.pdf\b")
 # The archives of ids up to 2007 that stand in a field of their own.
@@ -92,6 +107,10 @@ def _in_places(fields: Mapping[str, str]) -> tuple[str, int | None] | None:
             words = re.sub(r"https?://\S+|\\[A-Za-z]+", " ", value)
             if len(re.findall(r"[A-Za-z]{2,}", words)) <= _FEW:
                 return found
+            # Programs keep fields that they have no name for in a note, one a line.
+            for line in value.splitlines():
+                if line.lstrip().lower().startswith("arxiv") and (alone := arxiv_id(line)):
+                    return alone
     return None
 
 

@@ -228,8 +228,6 @@ def tables(inventor: Inventor, count: int) -> Wild:
                 cells = [truth.title, f"[{truth.arxiv}]({url})"]
             if way not in (2, 4):
                 _unsaid(truth)
-            if way in (3, 0, 5) and False:
-                truth.year = None
             rows.append((truth, cells))
         heads = (
             ["Paper", "Venue", "Code"], ["Year", "Title", "Link", "Code"], ["Title", "Authors", "Venue", "Paper"],
@@ -274,12 +272,8 @@ def paragraphs(inventor: Inventor, count: int) -> Wild:
             text = f"- **{truth.title}**\n\n  *{names}*\n\n  [[Paper]({url})]"
         elif style == 9:
             text = f"<details>\n<summary>{truth.title}</summary>\n\n{names}. [[Paper]({url})]\n\n</details>"
-            truth.unsure = True
-            truth.authors = []
         elif style == 10:
             text = f"<p><b>{truth.title}</b><br>\n{names}<br>\n<a href=\"{url}\">[paper]</a></p>"
-            truth.authors = []
-            truth.unsure = True
         else:
             text = f"**{truth.title}**, {venue}. [[paper]({url})]"
             _unsaid(truth)

@@ -328,10 +328,13 @@ def plain_references(wrapped: bool) -> Callable[[Inventor, int], Wild]:
     """References as styles print them, pasted from a paper; `wrapped`: over several lines, empty ones between."""
 
     def kind(inventor: Inventor, count: int) -> Wild:
-        sheet = Sheet()
+        sheet, last = Sheet(), 0
         for number in range(count):
             truth = inventor.work(least=1, most=4)
-            people, year, venue, style = truth.people, truth.year, inventor.rng.choice(_VENUES), number % 12
+            people, year, venue, style = truth.people, truth.year, inventor.rng.choice(_VENUES), number * 12 // count
+            if style != last:
+                sheet.put("")
+                last = style
             first_last = [f"{one.initials} {one.family}" for one in people]
             last_first = [f"{one.family}, {one.initials}" for one in people]
             where = inventor.one_of(
@@ -370,12 +373,14 @@ def plain_references(wrapped: bool) -> Callable[[Inventor, int], Wild]:
             elif style == 10:
                 text = f"[{people[0].family}{str(year)[2:]}] {_last_and(truth.authors)}. {truth.title}. {where}, {year}."
             else:
-                text = f"{'; '.join(last_first)}. {truth.title}. {where} {year}."
+                text = f"{'; '.join(last_first)} {truth.title}. {where} {year}."
                 truth.authors = first_last
             if wrapped:
                 text = textwrap.fill(text, 72, subsequent_indent=inventor.one_of("", "    "), break_on_hyphens=False,
-                                     break_long_words=False) + "\n"  # fmt: skip
+                                     break_long_words=False)  # fmt: skip
             sheet.put(text, truth)
+            if wrapped and (style not in (0, 4, 9, 10) or number % 2):
+                sheet.put("")
         return sheet.wild("references.txt")
 
     return kind

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from kb_tools.exchange.references import names, reference
+from kb_tools.exchange.references import names, numbered, reference
 from kb_tools.exchange.venue import CONFERENCES, JOURNALS
 
 URL = re.compile(r"https?://[^\s<>\"]+")
@@ -106,7 +106,7 @@ def said(body: str) -> Said:
     flat, links = _held(body)
     urls = [(label(words), url) for words, url in links]
     flat = _EMOJI.sub("", flat).strip()
-    flat, when = _without_heads(flat, links)
+    flat, when = _without_heads(flat[numbered(flat) :], links)
     named = next((number for number, (words, _) in enumerate(links) if is_title(words.strip("*_ "))), None)
     quoted = next((one for one in re.finditer(r'["“]([^"“”]+?)[,.]?["”]', flat) if is_title(one[1])), None)
     if quoted and not _HELD.search(quoted[1]) and len(quoted[1].split()) > 1 and (named is None or quoted.start() > 0):

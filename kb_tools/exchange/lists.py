@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from kb_tools.exchange.list_blocks import Block, blocks
@@ -39,6 +40,7 @@ _KEY = re.compile(
     r"(?i)[\W_]*(?:paper|code|project(?: page)?|pdf|arxiv|links?|web ?site|url|github|home ?page|video|slides|demo|abstract|doi)"
     r"[\W_]*"
 )
+_RUNS_OVER = 8  # lines of one reference
 _SIDE_LINK = re.compile(r"\[\[([^\]]+)\]\(([^\s)]+)\)\]")
 _OF_TITLES = re.compile(r"\b(?:title|paper|publication|work|article)s?\b")
 _YEAR = re.compile(r"\b(1[6-9]|20)\d\d\b")
@@ -140,7 +142,7 @@ class _Reader:
             _continue(open_item, body)
         elif block.readable and self._completes(block, body):
             return
-        elif URL.search(body):
+        elif URL.search(body) or arxiv_mentioned(body):
             self.unread.append(Unread(number, f"not read, though it carries an address: {' '.join(body.split())[:60]}"))
         elif block.opens and first and is_title(body) and len(plain(body).split()) > 2:
             self.waiting[block.depth] = _Item(number, list(block.section), plain(body))
@@ -197,8 +199,15 @@ def _joined(block: Block) -> list[tuple[int, str]]:
         starts = marked
     elif all(reference(line) for _, line in lines):
         return lines
-    elif reference(" ".join(block.lines)):
+    elif reference(" ".join(block.lines[:_RUNS_OVER])):
         starts = [block.line]
+        for (_, before), (number, _) in pairwise(lines):
+            begun = starts[-1] - block.line
+            here = number - block.line
+            if before.rstrip().endswith((".", ")")) and all(
+                reference(" ".join(part)) for part in (block.lines[begun:here], block.lines[here : here + _RUNS_OVER])
+            ):
+                starts.append(number)
     else:
         return lines
     ends = [*starts[1:], block.line + len(lines)]

@@ -18,7 +18,7 @@ _MEDICAL = re.compile(rf"((?:{_PARTICLE} )*{_WORD}) ([A-Z]{{1,3}})")
 _WHOLE = re.compile(rf"(?:{_INITIALS}|{_WORD})(?:\s+(?:{_INITIALS}|{_WORD})){{1,4}}(?:,?\s(?:Jr|Sr)\.?)?")
 _ET_AL = re.compile(r",?\s*\b(?:et\s+al\b\.?|and\s+others)\s*$", re.IGNORECASE)
 _YEAR = re.compile(r"(?<![\d.:/])(1[6-9]\d\d|20\d\d)(?![\d/])")
-_NUMBERED = re.compile(r"\s*(?:\[[^\[\]\s]{1,20}\]|\(?\d{1,4}[.)](?=\s))\s*")
+_NUMBERED = re.compile(r"\s*(?:\[(?:\d{1,4}|[A-Za-z+]{1,12}\d{2,4}[a-z]?)\]|\(?\d{1,4}[.)](?=\s))\s*")
 _QUOTED = re.compile(r'["“](.+?)[,.]?["”]')
 _DATED = re.compile(r"\s*\(((?:19|20)\d\d)[a-z]?(?:,[^()]*)?\)[.,:]?\s*|\.\s+((?:19|20)\d\d)[a-z]?\.\s+")
 _END = re.compile(r"(?<=[\w)\]\"”*$])[.?!](?:\s+|$)")
@@ -65,7 +65,7 @@ def _turned(text: str) -> list[str] | None:
 
 
 def _medical(text: str) -> list[str] | None:
-    parts = [_MEDICAL.fullmatch(part.strip()) for part in re.split(r"[,;]", text)]
+    parts = [_MEDICAL.fullmatch(part.strip()) for part in re.split(r"[,;]", text.removesuffix("."))]
     return [f"{one[2]} {one[1]}" for one in parts if one] if all(parts) else None
 
 

@@ -261,7 +261,7 @@ def _work(one: BibEntry) -> Work:
     data: dict[str, Any] = {
         "id": ident if ours else None,
         "kind": subtype if ours else _KIND_OF_TYPE.get(one.kind, "paper"),
-        "title": text.title(),
+        "title": text.title() if ours else _unquoted(text.title()),
         "authors": [name for name in (_line(text.of("author", name)) for name in authors) if name],
         "year": _year(fields, one.remarks, ours=ours),
         "venue": _venue(fields, text),
@@ -354,6 +354,11 @@ def _address(value: str) -> str | None:
     value = found[1].strip() if found else value
     value = value.replace(r"\_", "_").replace(r"\%", "%").replace(r"\&", "&").replace(r"\#", "#").replace(r"\~", "~")
     return value if re.match(r"https?://\S+$", value) else None
+
+
+def _unquoted(title: str) -> str:
+    """A title without the quotation marks that some databases put around all of it."""
+    return title[1:-1].strip() if re.fullmatch(r'"[^"]+"', title) else title
 
 
 def _line(value: str) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from kb_tools.errors import InvalidRecordError
+from kb_tools.exchange import whole
 from kb_tools.exchange.arxiv_places import arxiv_in
 from kb_tools.exchange.names import split
 from kb_tools.exchange.venue import venue_of
@@ -56,14 +57,24 @@ _USED = frozenset(
         "access_date",
         "name_of_database",
         "database_provider",
+        "custom8",
     ]
 )
 _PUBLISHED = {"conference": "CPAPER", "workshop": "CPAPER", "journal": "JOUR", "preprint": "UNPB"}
 
 
 def dumps(records: Mapping[str, Data], citation_keys: Mapping[str, str]) -> str:
-    """The records as RIS, one tag a line.  A preprint is a `UNPB`, an unpublished work."""
-    return "\n".join(line for ident, record in records.items() for line in (*_lines(record, citation_keys[ident]), ""))
+    """The records as RIS, one tag a line.  A preprint is a `UNPB`, an unpublished work.
+
+    What RIS has no tag for is in the last custom field, and comes back.
+    """
+    lines: list[str] = []
+    for ident, record in records.items():
+        own = list(_lines(record, citation_keys[ident]))
+        (work,) = loads("\n".join(own), ident).works
+        carried = f"C8  - {whole.NAME} {whole.text(whole.rest(record, work.fields))}"
+        lines += [*own[:-1], carried, own[-1], ""]
+    return "\n".join(lines)
 
 
 def loads(text: str, name: str) -> Reading:
@@ -78,9 +89,23 @@ def loads(text: str, name: str) -> Reading:
         raise InvalidRecordError(
             f"{name} is not RIS: {error}", hint="each reference is from `TY  - ` to `ER  - `"
         ) from None
-    works = [_work(line, one) for line, one in zip(begun, references, strict=False)]
-    lost = [Unread(line, "a reference that does not end, or has no type", refused=True) for line in begun[len(works) :]]
+    works, lost = [], []
+    for line, one in zip(begun, references, strict=False):
+        try:
+            works.append(_whole(_work(line, one), str(one.get("custom8") or "")))
+        except InvalidRecordError as error:
+            lost.append(Unread(line, f"the reference {error.message}", refused=True))
+    unended = begun[len(references) :]
+    lost += [Unread(line, "a reference that does not end, or has no type", refused=True) for line in unended]
     return Reading(works, lost)
+
+
+def _whole(work: Work, custom: str) -> Work:
+    """The record that an export wrote, or a stranger's work as it is."""
+    name, _, carried = custom.partition(" ")
+    if name == whole.NAME:
+        return whole.restored(work, carried)
+    return work._replace(remarks=(*work.remarks, "not kept: custom8")) if custom else work
 
 
 def _work(line: int, one: Data) -> Work:

@@ -43,7 +43,9 @@ def numbered(text: str) -> int:
 
 def names(text: str) -> tuple[list[str], bool] | None:
     """The people that a text names and whether more are meant; None if it is not people all through."""
-    text = " ".join(text.split()).strip(" ,;.:") + ("." if re.search(rf"(?:\b{_LETTER}|\b[JS]r|\bal)\.\s*$", text) else "")
+    text = " ".join(text.split()).strip(" ,;.:") + (
+        "." if re.search(rf"(?:\b{_LETTER}|\b[JS]r|\bal)\.\s*$", text) else ""
+    )
     others = _ET_AL.search(text)
     text = text[: others.start()] if others else text
     if not text or re.search(r"[\d\"“”*_\[\](){}/\\<>=@|?!]", text):
@@ -78,7 +80,9 @@ def _listed(text: str) -> list[str] | None:
 
 
 def _is_given(part: str) -> bool:
-    return re.fullmatch(rf"(?:{_INITIALS}|{_WORD})(?:\s+(?:{_INITIALS}|{_WORD}))?", part) is not None and part[0].isupper()
+    return (
+        re.fullmatch(rf"(?:{_INITIALS}|{_WORD})(?:\s+(?:{_INITIALS}|{_WORD}))?", part) is not None and part[0].isupper()
+    )
 
 
 def _is_whole(part: str) -> bool:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 
 from kb_tools.errors import InvalidRecordError
+from kb_tools.exchange import whole
 from kb_tools.exchange.names import split
 from kb_tools.exchange.ris_references import arxiv_of, references
 from kb_tools.exchange.venue import venue_of
-from kb_tools.exchange.work import Data, Reading, Work, address
+from kb_tools.exchange.work import Data, Reading, Unread, Work, address
 from kb_tools.records.reference import arxiv_id, doi
 
 _TYPES = {
@@ -56,14 +57,24 @@ _USED = frozenset(
         "access_date",
         "name_of_database",
         "database_provider",
+        "custom8",
     ]
 )
 _PUBLISHED = {"conference": "CPAPER", "workshop": "CPAPER", "journal": "JOUR", "preprint": "UNPB"}
 
 
 def dumps(records: Mapping[str, Data], citation_keys: Mapping[str, str]) -> str:
-    """The records as RIS, one tag a line.  A preprint is a `UNPB`, an unpublished work."""
-    return "\n".join(line for ident, record in records.items() for line in (*_lines(record, citation_keys[ident]), ""))
+    """The records as RIS, one tag a line.  A preprint is a `UNPB`, an unpublished work.
+
+    What RIS has no tag for is in the last custom field, and comes back.
+    """
+    lines: list[str] = []
+    for ident, record in records.items():
+        own = list(_lines(record, citation_keys[ident]))
+        (work,) = loads("\n".join(own), ident).works
+        carried = f"C8  - {whole.NAME} {whole.text(whole.rest(record, work.fields))}"
+        lines += [*own[:-1], carried, own[-1], ""]
+    return "\n".join(lines)
 
 
 def loads(text: str, name: str) -> Reading:
@@ -75,11 +86,23 @@ def loads(text: str, name: str) -> Reading:
         raise InvalidRecordError(
             f"{name} is not RIS: {error}", hint="each reference is from `TY  - ` to `ER  - `"
         ) from None
-    works = [_work(one.line, one.said) for one in found]
-    works = [
-        work._replace(remarks=(*one.remarks, *work.remarks)) for work, one in zip(works, found, strict=True)
-    ]
-    return Reading(works, [])
+    works, lost = [], []
+    for one in found:
+        try:
+            work = _whole(_work(one.line, one.said), str(one.said.get("custom8") or ""))
+        except InvalidRecordError as error:
+            lost.append(Unread(one.line, f"the reference {error.message}", refused=True))
+        else:
+            works.append(work._replace(remarks=(*one.remarks, *work.remarks)))
+    return Reading(works, lost)
+
+
+def _whole(work: Work, custom: str) -> Work:
+    """The record that an export wrote, or a stranger's work as it is."""
+    name, _, carried = custom.partition(" ")
+    if name == whole.NAME:
+        return whole.restored(work, carried)
+    return work._replace(remarks=(*work.remarks, "not kept: custom8")) if custom else work
 
 
 def _work(line: int, one: Data) -> Work:

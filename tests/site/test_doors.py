@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kb_tools.order import reading_order
+from kb_tools.graphs.order import reading_order
 from kb_tools.records.model import Record
 from kb_tools.site.build import build
 from kb_tools.site.doors import Doors, doors

@@ -88,8 +88,9 @@ def loads(text: str, name: str) -> Reading:
         ) from None
     works, lost = [], []
     for one in found:
+        carried = str(one.said.pop("custom8", ""))
         try:
-            work = _whole(_work(one.line, one.said), str(one.said.get("custom8") or ""))
+            work = _whole(_work(one.line, one.said), carried)
         except InvalidRecordError as error:
             lost.append(Unread(one.line, f"the reference {error.message}", refused=True))
         else:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pybtex.database
 import pytest
 import rispy
 
 from kb_tools.errors import InvalidRecordError
-from kb_tools.exchange import ris, whole
+from kb_tools.exchange import bibtex, ris, whole
+from kb_tools.exchange.work import Reading, Work
 from kb_tools.records.store import Collection
 
 RECORDS: dict[str, dict[str, Any]] = {
@@ -56,10 +61,19 @@ def keyed(records: dict[str, Any]) -> dict[str, str]:
     return {ident: f"key{number}" for number, ident in enumerate(records)}
 
 
+def through_bibtex(records: dict[str, Any]) -> Reading:
+    return bibtex.loads(bibtex.dumps(records, keyed(records)))
+
+
+def through_ris(records: dict[str, Any]) -> Reading:
+    return ris.loads(ris.dumps(records, keyed(records)), "refs.ris")
+
+
 @pytest.mark.parametrize("records", [RECORDS, None], ids=["made", "collected"])
-def test_ris_comes_back_whole(records: dict[str, Any] | None):
+@pytest.mark.parametrize("through", [through_bibtex, through_ris])
+def test_every_record_comes_back_whole(through: Callable[..., Reading], records: dict[str, Any] | None):
     records = records or collected()
-    back = ris.loads(ris.dumps(records, keyed(records)), "refs.ris")
+    back = through(records)
     assert back.unread == []
     assert [work.fields for work in back.works] == list(records.values())
     assert all(work.ours and not work.remarks for work in back.works)
@@ -100,7 +114,57 @@ def test_a_custom_field_of_somebody_else_is_named():
 
 @pytest.mark.parametrize("carried", ["{", "[]", '{"colour": "red"}', '{"id": null}', "[" * 100_000])
 def test_what_is_no_record_is_refused(carried: str):
-    from kb_tools.exchange.work import Work
-
     with pytest.raises(InvalidRecordError):
         whole.restored(Work(1, {"kind": "paper", "title": "X"}), carried)
+
+
+def test_bibtex_that_carries_a_record_is_what_pybtex_expects():
+    records = collected()
+    read = pybtex.database.parse_string(bibtex.dumps(records, keyed(records)), "bibtex").entries
+    assert list(read) == list(keyed(records).values())
+    for record, entry in zip(records.values(), read.values(), strict=True):
+        assert len(entry.persons.get("author", [])) == len(record.get("authors", []))
+        carried = entry.fields[whole.NAME]
+        assert not set(carried) & set('{}\\%#&~^_$@"=') - {"%"}, "what some program would read as a command"
+
+
+@pytest.mark.skipif(not shutil.which("bibtex"), reason="bibtex is not installed")
+def test_bibtex_itself_reads_it_without_a_warning(tmp_path: Path):
+    records = collected()
+    (tmp_path / "refs.bib").write_text(bibtex.dumps(records, keyed(records)), encoding="utf-8")
+    (tmp_path / "x.aux").write_text("\\citation{*}\n\\bibstyle{plain}\n\\bibdata{refs}\n", encoding="utf-8")
+    ended = subprocess.run(["bibtex", "x"], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout
+    assert (tmp_path / "x.bbl").read_text("utf-8").count("\\bibitem") == len(records)
+
+
+@pytest.mark.skipif(not shutil.which("biber"), reason="biber is not installed")
+def test_biber_writes_it_again_and_it_still_comes_back(tmp_path: Path):
+    records = collected()
+    (tmp_path / "refs.bib").write_text(bibtex.dumps(records, keyed(records)), encoding="utf-8")
+    subprocess.run(["biber", "--tool", "refs.bib"], cwd=tmp_path, capture_output=True, check=True)
+    again = bibtex.loads((tmp_path / "refs_bibertool.bib").read_text("utf-8"))
+    assert {work.fields["id"] for work in again.works} == set(records)
+
+
+def test_what_somebody_changes_in_bibtex_stays_changed():
+    text = bibtex.dumps(RECORDS, KEYS).replace("{=1+1}", "{Two}").replace("keywords = {one, two}", "keywords = {one}")
+    first, second = bibtex.loads(text).works
+    assert second.fields == RECORDS["b"] | {"title": "Two"}
+    assert first.fields == RECORDS["a"] | {"topics": ["one"]}
+
+
+def test_bibtex_comes_back_when_a_program_broke_its_lines_and_dropped_the_alias():
+    lines = [line for line in bibtex.dumps(RECORDS, KEYS).split("\n") if not line.startswith("  ids =")]
+    lines = [line.replace(" ", "\n    ") if line.startswith(f"  {whole.NAME} =") else line for line in lines]
+    assert [work.fields for work in bibtex.loads("\n".join(lines)).works] == list(RECORDS.values())
+
+
+def test_an_entry_that_carries_no_record_costs_itself():
+    lines = bibtex.dumps(RECORDS, KEYS).split("\n")
+    place = next(number for number, line in enumerate(lines) if line.startswith(f"  {whole.NAME} ="))
+    lines[place] = f"  {whole.NAME} = {{%7B%22colour%22:1%7D}},"
+    back = bibtex.loads("\n".join(lines))
+    assert [work.fields["id"] for work in back.works] == ["b"]
+    assert [(lost.line, lost.refused) for lost in back.unread] == [(1, True)]
+    assert "unknown fields colour" in back.unread[0].says

@@ -12,11 +12,14 @@ and its authors (in italics), links and description follow on the next lines, up
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from bisect import bisect
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kb_tools.errors import InvalidRecordError
+from kb_tools.exchange import whole
 from kb_tools.exchange.list_blocks import Block, blocks
-from kb_tools.exchange.markdown import HEADINGS
+from kb_tools.exchange.markdown import HEADINGS, boxed
 from kb_tools.exchange.work import Reading, Unread, Work
 from kb_tools.records.reference import arxiv_id, doi
 
@@ -47,6 +50,7 @@ _SIDE_LINK = re.compile(r"\[\[([^\]]+)\]\(([^\s)]+)\)\]")
 _YEAR = re.compile(r"\b(1[6-9]|20)\d\d\b")
 _INITIALS = re.compile(r"([^,&]+), ((?:[A-Z]\.[\s-]?)+)(?:,|&|$|et al\.)")
 _ALIAS = re.compile(r"^(.*\S)\s+\(([^(),]{2,30})\)$")
+_CARRIED = re.compile(rf"\s*<!-- {whole.NAME} (\{{.*\}}) -->\s*")
 _ESCAPE = re.compile(r"\\([\\`*_\[\]<>&|~#().!-])")
 _WORD_OF_KIND = (
     ("video", r"videos?|lectures|talks?"),
@@ -76,7 +80,58 @@ class _Item:
 
 def loads(text: str) -> Reading:
     """Every item of a list, in its order; `section` of each is the headings above it.  What is no item is unread where
-    it carries an address."""
+    it carries an address.  An item of our own export is the record that it was."""
+    if f"<!-- {whole.NAME} " not in text:
+        return _loads(text)
+    carried: dict[int, str] = {}
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        if found := _CARRIED.fullmatch(line):
+            carried[number], lines[number - 1] = found[1], ""
+    return _with_carried(_loads("\n".join(lines)), carried, lines)
+
+
+def _with_carried(reading: Reading, carried: Mapping[int, str], lines: Sequence[str]) -> Reading:
+    """Every work with what the comment under it carries; a comment with no work above it is one by itself.
+
+    What stands right above such a comment and was not read, as a title of numbers alone, is in the comment.
+    """
+    numbers = sorted(carried)
+    under: dict[int, int] = {}  # line of a work -> line of the comment; of two works above one comment, the first
+    taken: set[int] = set()
+    for work in reading.works:
+        place = bisect(numbers, work.line)
+        if place < len(numbers) and numbers[place] not in taken:
+            under[work.line] = numbers[place]
+            taken.add(numbers[place])
+    stray = [Work(number, {}) for number in numbers if number not in taken]
+    inside = {above for one in stray for above in _above(one.line, lines)}
+    works, unread = [], [lost for lost in reading.unread if lost.line not in inside]
+    for work in sorted([*reading.works, *stray], key=lambda one: one.line):
+        number = under.get(work.line, None if work.fields else work.line)
+        try:
+            works.append(work if number is None else _restored(work, carried[number]))
+        except InvalidRecordError as error:
+            unread.append(Unread(work.line, f"the item {error.message}", refused=True))
+    return Reading(works, unread)
+
+
+def _above(number: int, lines: Sequence[str]) -> Iterator[int]:
+    """The lines above a line of that number, up to an empty one."""
+    while number > 1 and lines[number - 2].strip():
+        number -= 1
+        yield number
+
+
+def _restored(work: Work, carried: str) -> Work:
+    """The record that an export wrote.  A box that somebody ticked since then counts, whatever it was before."""
+    restored = whole.restored(work._replace(fields=boxed(work.fields) if work.fields else {}), carried)
+    if work.fields.get("status") == "read":
+        restored.fields["status"] = "read"
+    return restored
+
+
+def _loads(text: str) -> Reading:
     items: list[_Item] = []
     unread: list[Unread] = []
     above: list[_Item | None] = [None]  # the item at each depth that further lines belong to

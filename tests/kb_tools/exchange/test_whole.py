@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 import rispy
 
 from kb_tools.errors import InvalidRecordError
-from kb_tools.exchange import bibtex, ris, whole
+from kb_tools.exchange import bibtex, lists, markdown, ris, whole
 from kb_tools.exchange.work import Reading, Work
 from kb_tools.records.store import Collection
 
@@ -43,9 +44,11 @@ RECORDS: dict[str, dict[str, Any]] = {
         "sources": [{"seed": "001", "section": "S", "line": 4, "as_written": {"title": "T", "year": None}}],
         "withdrawn": True,
     },
-    "b": {"id": "b", "kind": "blog", "title": "=1+1", "status": "unread", "links": {"home": "https://x.org/a"}},
+    "b": {"id": "b", "kind": "blog", "title": "=1+1 is", "status": "unread", "links": {"home": "https://x.org/a"}},
+    "c": {"id": "c", "kind": "code", "title": "1.0", "status": "read", "links": {"home": "https://x.org/c"}},
 }
-KEYS = {"a": "oord2020a", "b": "b1"}
+TOPICS = {"one": "The first", "speed": "Speed"}
+KEYS = {"a": "oord2020a", "b": "b1", "c": "c1"}
 
 
 @functools.cache
@@ -69,13 +72,20 @@ def through_ris(records: dict[str, Any]) -> Reading:
     return ris.loads(ris.dumps(records, keyed(records)), "refs.ris")
 
 
+def through_markdown(records: dict[str, Any]) -> Reading:
+    return lists.loads(markdown.dumps(records, TOPICS, "Reading list"))
+
+
 @pytest.mark.parametrize("records", [RECORDS, None], ids=["made", "collected"])
-@pytest.mark.parametrize("through", [through_bibtex, through_ris])
+@pytest.mark.parametrize("through", [through_bibtex, through_markdown, through_ris])
 def test_every_record_comes_back_whole(through: Callable[..., Reading], records: dict[str, Any] | None):
     records = records or collected()
     back = through(records)
     assert back.unread == []
-    assert [work.fields for work in back.works] == list(records.values())
+    # A list in Markdown has an order of its own.
+    order = list(records) if through is not through_markdown else [work.fields["id"] for work in back.works]
+    assert sorted(order) == sorted(records)
+    assert [work.fields for work in back.works] == [records[ident] for ident in order]
     assert all(work.ours and not work.remarks for work in back.works)
 
 
@@ -91,8 +101,8 @@ def test_ris_that_carries_a_record_is_what_other_readers_expect():
 
 
 def test_what_somebody_changes_in_ris_stays_changed():
-    text = ris.dumps(RECORDS, KEYS).replace("TI  - =1+1", "TI  - Two").replace("KW  - two", "KW  - speed")
-    first, second = ris.loads(text, "refs.ris").works
+    text = ris.dumps(RECORDS, KEYS).replace("TI  - =1+1 is", "TI  - Two").replace("KW  - two", "KW  - speed")
+    first, second, _ = ris.loads(text, "refs.ris").works
     assert second.fields == RECORDS["b"] | {"title": "Two"}
     assert first.fields == RECORDS["a"] | {"topics": ["one", "speed"]}
 
@@ -103,7 +113,7 @@ def test_a_reference_that_carries_no_record_costs_itself(carried: str):
     place = next(number for number, line in enumerate(lines) if line.startswith("C8  - "))
     lines[place] = f"C8  - {whole.NAME} {carried}"
     back = ris.loads("\n".join(lines), "refs.ris")
-    assert [work.fields["id"] for work in back.works] == ["b"]
+    assert [work.fields["id"] for work in back.works] == ["b", "c"]
     assert [(lost.line, lost.refused) for lost in back.unread] == [(1, True)]
 
 
@@ -148,8 +158,10 @@ def test_biber_writes_it_again_and_it_still_comes_back(tmp_path: Path):
 
 
 def test_what_somebody_changes_in_bibtex_stays_changed():
-    text = bibtex.dumps(RECORDS, KEYS).replace("{=1+1}", "{Two}").replace("keywords = {one, two}", "keywords = {one}")
-    first, second = bibtex.loads(text).works
+    text = (
+        bibtex.dumps(RECORDS, KEYS).replace("{=1+1 is}", "{Two}").replace("keywords = {one, two}", "keywords = {one}")
+    )
+    first, second, _ = bibtex.loads(text).works
     assert second.fields == RECORDS["b"] | {"title": "Two"}
     assert first.fields == RECORDS["a"] | {"topics": ["one"]}
 
@@ -165,6 +177,50 @@ def test_an_entry_that_carries_no_record_costs_itself():
     place = next(number for number, line in enumerate(lines) if line.startswith(f"  {whole.NAME} ="))
     lines[place] = f"  {whole.NAME} = {{%7B%22colour%22:1%7D}},"
     back = bibtex.loads("\n".join(lines))
-    assert [work.fields["id"] for work in back.works] == ["b"]
+    assert [work.fields["id"] for work in back.works] == ["b", "c"]
     assert [(lost.line, lost.refused) for lost in back.unread] == [(1, True)]
     assert "unknown fields colour" in back.unread[0].says
+
+
+def test_nobody_sees_what_a_list_carries():
+    from markdown_it import MarkdownIt
+
+    records = collected()
+    page = MarkdownIt("commonmark").render(markdown.dumps(records, TOPICS, "Reading list"))
+    assert page.count(f"<!-- {whole.NAME} ") == len(records)
+    seen = re.sub(r"<!--.*?-->", "", page, flags=re.DOTALL)
+    assert whole.NAME not in seen and "builds_on" not in seen and "&quot;id&quot;" not in seen
+
+
+def test_what_somebody_changes_in_a_list_stays_changed():
+    text = markdown.dumps(RECORDS, TOPICS, "Mine")
+    changed = text.replace("- [ ] [=1+1 is]", "- [x] [Two]").replace("**WR=3**", "**WR=2**")
+    read = {work.fields["id"]: work.fields for work in lists.loads(changed).works}
+    assert read["b"] == RECORDS["b"] | {"title": "Two", "status": "read"}
+    assert read["a"] == RECORDS["a"] | {"worth_reading": 2}
+
+
+def test_a_box_ticked_by_hand_counts_whatever_the_mark_was_before():
+    skipped = {"b": RECORDS["b"] | {"status": "skipped"}}
+    text = markdown.dumps(skipped, TOPICS, "Mine")
+    assert [work.fields for work in lists.loads(text).works] == list(skipped.values())
+    assert lists.loads(text.replace("- [ ]", "- [x]")).works[0].fields["status"] == "read"
+
+
+def test_an_item_written_among_ours_is_a_work_of_its_own():
+    text = markdown.dumps(RECORDS, TOPICS, "Mine") + "- [ ] [Another one](https://arxiv.org/abs/2006.11239)\n"
+    works = lists.loads(text).works
+    assert [(work.ours, work.fields["title"]) for work in works][-1] == (False, "Another one")
+    assert [work.ours for work in works] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("carried", ["{", '{"colour":"red"}', '{"year":["x"]}'])
+def test_an_item_that_carries_no_record_and_a_comment_without_one_cost_themselves(carried: str):
+    lines = markdown.dumps(RECORDS, TOPICS, "Mine").split("\n")
+    place = next(number for number, line in enumerate(lines) if line.startswith(f"  <!-- {whole.NAME}"))
+    lines[place] = f"  <!-- {whole.NAME} {{{carried[1:-1]}}} -->"
+    lines += ["", f'<!-- {whole.NAME} {{"id":"c"}} -->']
+    back = lists.loads("\n".join(lines))
+    assert [work.fields["id"] for work in back.works] == ["b", "c"]
+    assert len(back.unread) == 2 and all(lost.refused for lost in back.unread)
+    assert back.unread[-1].line == len(lines)

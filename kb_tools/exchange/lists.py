@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from kb_tools.exchange.list_blocks import Block, blocks
+from kb_tools.exchange.list_carried import given_back, taken_out
 from kb_tools.exchange.list_line import LINK, URL, Said, is_address, is_label, is_title, label, plain, said
 from kb_tools.exchange.markdown import HEADINGS
 from kb_tools.exchange.references import names, numbered, reference
@@ -80,11 +81,12 @@ class _Item:
 
 def loads(text: str) -> Reading:
     """Every item of a list, in its order; `section` of each is the headings above it.  What is no item is unread where
-    it carries an address."""
+    it carries an address.  An item of our own export is the record that it was."""
+    lines, carried = taken_out(text)
     reader = _Reader()
-    for block in blocks(text):
+    for block in blocks("\n".join(lines)):
         reader.take(block)
-    return Reading([_work(item) for item in reader.items], reader.unread)
+    return given_back(Reading([_work(item) for item in reader.items], reader.unread), carried, lines)
 
 
 class _Reader:

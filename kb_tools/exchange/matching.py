@@ -279,7 +279,7 @@ def _record(work: Work, known: Known, topics: Mapping[str, str]) -> dict[str, An
 def _topics(work: Work, topics: Mapping[str, str]) -> list[str]:
     """Ids of the topics that keywords and headings name, by id or title, the nearest heading first."""
     by_name = {_name(name): ident for ident, title in topics.items() for name in (title, ident)}
-    words = [*(work.fields.get("topics") or []), *reversed(work.section)]
+    words = [*(work.fields.get("topics") or []), *(() if work.ours else reversed(work.section))]
     return list(dict.fromkeys(by_name[_name(word)] for word in words if _name(word) in by_name))
 
 

@@ -185,7 +185,8 @@ def _people(names: object) -> list[str]:
         if isinstance(name, dict):
             parts = ("given", "dropping-particle", "non-dropping-particle", "family", "suffix")
             found.append(
-                str(name.get("literal") or name.get("name") or "") or " ".join(str(name[part]) for part in parts if name.get(part))
+                str(name.get("literal") or name.get("name") or "")
+                or " ".join(str(name[part]) for part in parts if name.get(part))
             )
     return [" ".join(name.split()) for name in found if name.strip()]
 

@@ -38,7 +38,9 @@ _PLACES = "|".join(
         reverse=True,
     )
 )  # fmt: skip
-_VENUE = re.compile(rf"(?i)(?:(?:in\s+)?(?:proc(?:\.|eedings)\s+(?:of\s+)?)?)?(?<!\w)({_PLACES})(?:\s+workshops?)?[\s,'’]*((?:19|20)?\d\d)(?!\d)")
+_VENUE = re.compile(
+    rf"(?i)(?:(?:in\s+)?(?:proc(?:\.|eedings)\s+(?:of\s+)?)?)?(?<!\w)({_PLACES})(?:\s+workshops?)?[\s,'’]*((?:19|20)?\d\d)(?!\d)"
+)
 _HEAD = re.compile(
     r"(?:\*\*|`)?\\?[\[(【]([^\[\]()【】]{2,40}?)\\?[\])】](?:\*\*|`)?(?!\()\s*[:.–-]*\s*"
     rf"|`([^`]{{2,40}})`\s*[:.–-]*\s*|({_WHEN})(?![\w.])[\s:.–-]*(?=\S)"
@@ -116,18 +118,33 @@ def said(body: str) -> Said:
         before, _, after = flat.partition(held)
         urls[named] = ("home", links[named][1])
         return _told(links[named][0].strip("*_ "), urls, after, when, before=before, linked=True)
-    bold = next((one for one in re.finditer(r"\*\*((?:(?!\*\*).)+)\*\*", flat) if is_title(_HELD.sub("", one[1]))), None)
+    bold = next(
+        (one for one in re.finditer(r"\*\*((?:(?!\*\*).)+)\*\*", flat) if is_title(_HELD.sub("", one[1]))), None
+    )
     if bold is not None:
         return _told(_HELD.sub("", bold[1]), urls, flat[: bold.start()] + " " + flat[bold.end() :], when)
     if (found := reference(_HELD.sub(" ", flat))) is not None:
-        return Said(found.title, urls, False, "", found.authors, found.others, found.year or _year(when), *_place(found.rest, when))
+        return Said(
+            found.title,
+            urls,
+            False,
+            "",
+            found.authors,
+            found.others,
+            found.year or _year(when),
+            *_place(found.rest, when),
+        )
     before = re.split("\ue000", flat, maxsplit=1)[0].strip(_EDGE + "([")
     if is_title(before) and not _are_people(before):
         return _cut_off(before, urls, flat[len(before) :], when)
     left = " ".join(_HELD.sub(" ", flat).split()).strip(_EDGE + "[]()")
     if _are_people(left) and (people := names(left.strip("*_ "))):
         return Said("", urls, False, "", people[0], people[1], _year(when), _venue(when), left)
-    if links and is_title(left) and not re.match(r"(?i)\W*(?:paper|code|project|pdf|link|web\s?site|url)s?\W*:", plain(body)):
+    if (
+        links
+        and is_title(left)
+        and not re.match(r"(?i)\W*(?:paper|code|project|pdf|link|web\s?site|url)s?\W*:", plain(body))
+    ):
         return _cut_off(left, urls, "", when)
     return Said("", urls, year=_year(flat), rest=left)
 
@@ -171,7 +188,12 @@ def _without_heads(flat: str, links: list[tuple[str, str]]) -> tuple[str, str]:
             when, flat = f"{when} {inside}".strip(), flat[found.end() :].lstrip()
             continue
         held = _HELD.match(flat)
-        if held and (words := links[int(held[1])][0].strip("*_[]() ")) and _is_when(words) and flat[held.end() :].strip(_EDGE):
+        if (
+            held
+            and (words := links[int(held[1])][0].strip("*_[]() "))
+            and _is_when(words)
+            and flat[held.end() :].strip(_EDGE)
+        ):
             when, flat = f"{when} {words}".strip(), flat[held.end() :].lstrip(_EDGE)
             continue
         break
@@ -214,12 +236,18 @@ def _cut_off(title: str, urls: list[tuple[str, str]], rest: str, when: str) -> S
     """A title behind which its venue may stand without anything between."""
     rest = " ".join(_HELD.sub(" ", rest).split())
     found = list(_VENUE.finditer(title))
-    if found and not title[found[-1].end() :].strip(_EDGE + ")]") and re.search(r"[,(.|–—-]\s*$", title[: found[-1].start()]):
+    if (
+        found
+        and not title[found[-1].end() :].strip(_EDGE + ")]")
+        and re.search(r"[,(.|–—-]\s*$", title[: found[-1].start()])
+    ):
         rest, title = f"{title[found[-1].start() :]} {rest}", title[: found[-1].start()]
     year = re.search(r"\s*\(((?:19|20)\d\d)\)\s*$", title)
     if year:
         rest, title = f"{year[1]} {rest}", title[: year.start()]
-    return Said(title.strip(_EDGE + "([ "), urls, False, "", None, False, _year(rest) or _year(when), *_place(rest, when))
+    return Said(
+        title.strip(_EDGE + "([ "), urls, False, "", None, False, _year(rest) or _year(when), *_place(rest, when)
+    )
 
 
 def _year(text: str) -> int | None:

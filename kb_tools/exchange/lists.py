@@ -177,7 +177,10 @@ class _Reader:
         item.year = item.year or told.year
         named = re.match(r"\W*(\w+(?: \w+)?)\W*:", body)
         item.links += [
-            (label(named[1]) if named and (name == "home" or is_address(name) or name.startswith("http")) else name, url)
+            (
+                label(named[1]) if named and (name == "home" or is_address(name) or name.startswith("http")) else name,
+                url,
+            )
             for name, url in told.links
         ]
         if told.links and not self._has_line(item):
@@ -281,7 +284,10 @@ def _of_row(number: int, block: Block, cells: Mapping[str, str]) -> _Item | None
         return None
     item = _of_said(number, list(block.section), chosen) if chosen else _Item(number, list(block.section), longest)
     item.linked = True
-    item.links = [*(chosen.links if chosen else []), *(link for one in told.values() if one is not chosen for link in one.links)]
+    item.links = [
+        *(chosen.links if chosen else []),
+        *(link for one in told.values() if one is not chosen for link in one.links),
+    ]
     for header, cell in cells.items():
         text = plain(LINK.sub(r"\1", cell)).strip(" -*")
         if "author" in header and told[header] is not chosen:

@@ -18,7 +18,7 @@ _MEDICAL = re.compile(rf"((?:{_PARTICLE} )*{_WORD}) ([A-Z]{{1,3}})")
 _WHOLE = re.compile(rf"(?:{_INITIALS}|{_WORD})(?:\s+(?:{_INITIALS}|{_WORD})){{1,4}}(?:,?\s(?:Jr|Sr)\.?)?")
 _ET_AL = re.compile(r",?\s*\b(?:et\s+al\b\.?|and\s+others)\s*$", re.IGNORECASE)
 _YEAR = re.compile(r"(?<![\d.:/])(1[6-9]\d\d|20\d\d)(?![\d/])")
-_NUMBERED = re.compile(r"\s*(?:\[(?:\d{1,4}|[A-Za-z+]{1,12}\d{2,4}[a-z]?)\]|\(?\d{1,4}[.)](?=\s))\s*")
+_NUMBERED = re.compile(r"\s*(?:\[(?:\d{1,4}|[A-Za-z+-]{1,16}\d{2,4}[a-z]?)\]|\(?\d{1,4}[.)](?=\s))\s*")
 _QUOTED = re.compile(r'["“](.+?)[,.]?["”]')
 _DATED = re.compile(r"\s*\(((?:19|20)\d\d)[a-z]?(?:,[^()]*)?\)[.,:]?\s*|\.\s+((?:19|20)\d\d)[a-z]?\.\s+")
 _END = re.compile(r"(?<=[\w)\]\"”*$])[.?!](?:\s+|$)")
@@ -43,7 +43,9 @@ def numbered(text: str) -> int:
 
 def names(text: str) -> tuple[list[str], bool] | None:
     """The people that a text names and whether more are meant; None if it is not people all through."""
-    text = " ".join(text.split()).strip(" ,;.:") + ("." if re.search(rf"(?:\b{_LETTER}|\b[JS]r|\bal)\.\s*$", text) else "")
+    text = " ".join(text.split()).strip(" ,;.:") + (
+        "." if re.search(rf"(?:\b{_LETTER}|\b[JS]r|\bal)\.\s*$", text) else ""
+    )
     others = _ET_AL.search(text)
     text = text[: others.start()] if others else text
     if not text or re.search(r"[\d\"“”*_\[\](){}/\\<>=@|?!]", text):
@@ -78,7 +80,9 @@ def _listed(text: str) -> list[str] | None:
 
 
 def _is_given(part: str) -> bool:
-    return re.fullmatch(rf"(?:{_INITIALS}|{_WORD})(?:\s+(?:{_INITIALS}|{_WORD}))?", part) is not None and part[0].isupper()
+    return (
+        re.fullmatch(rf"(?:{_INITIALS}|{_WORD})(?:\s+(?:{_INITIALS}|{_WORD}))?", part) is not None and part[0].isupper()
+    )
 
 
 def _is_whole(part: str) -> bool:

@@ -76,9 +76,7 @@ def loads(text: str, name: str) -> Reading:
             f"{name} is not RIS: {error}", hint="each reference is from `TY  - ` to `ER  - `"
         ) from None
     works = [_work(one.line, one.said) for one in found]
-    works = [
-        work._replace(remarks=(*one.remarks, *work.remarks)) for work, one in zip(works, found, strict=True)
-    ]
+    works = [work._replace(remarks=(*one.remarks, *work.remarks)) for work, one in zip(works, found, strict=True)]
     return Reading(works, [])
 
 

@@ -137,7 +137,9 @@ def biblatex(inventor: Inventor, count: int) -> Wild:
         people, style = truth.people, number % 5
         fields = _basic(truth) | {"eprint": _id(truth), "eprinttype": inventor.one_of("arxiv", "arXiv", "ArXiv")}
         del fields["year"]
-        fields["date"] = inventor.one_of(f"{truth.year}", f"{truth.year}-03", f"{truth.year}-03-14", f"{truth.year}-03/")
+        fields["date"] = inventor.one_of(
+            f"{truth.year}", f"{truth.year}-03", f"{truth.year}-03-14", f"{truth.year}-03/"
+        )
         kind = inventor.one_of("online", "report", "thesis", "article", "inproceedings", "unpublished")
         if style == 0:
             title, _, subtitle = truth.title.partition(": ")
@@ -149,14 +151,25 @@ def biblatex(inventor: Inventor, count: int) -> Wild:
                 named = {"family": one.family, "given": one.given}
                 if one.particle:
                     named |= {"prefix": one.particle, "useprefix": "true"}
-                parts.append(", ".join(f"{name}={inventor.one_of(value, f'{{{value}}}')}" for name, value in named.items()))
+                parts.append(
+                    ", ".join(f"{name}={inventor.one_of(value, f'{{{value}}}')}" for name, value in named.items())
+                )
             fields["author"] = " and ".join(parts)
         elif style == 2:
             fields |= {"journaltitle": "A Journal", "eprintclass": "cs.LG", "author+an": "1=highlight"}
         elif style == 3:
-            fields |= {"eventtitle": "A Meeting", "venue": "A Town", "titleaddon": "Extended version", "langid": "english"}
+            fields |= {
+                "eventtitle": "A Meeting",
+                "venue": "A Town",
+                "titleaddon": "Extended version",
+                "langid": "english",
+            }
         else:
-            fields |= {"urldate": "2024-05-06", "url": f"https://arxiv.org/abs/{truth.arxiv}", "pubstate": "prepublished"}
+            fields |= {
+                "urldate": "2024-05-06",
+                "url": f"https://arxiv.org/abs/{truth.arxiv}",
+                "pubstate": "prepublished",
+            }
         return written(kind, f"b{number}", fields), truth
 
     return _each(inventor, count, make)
@@ -221,14 +234,19 @@ def comments(inventor: Inventor, count: int) -> Wild:
         "@comment this one has no braces",
         "% @article{old, title={Not Any More}, author={Roe, Ann}, year={1999}}",
         "/* a comment of another language */",
-        "Ren\u00e9 wrote: \"see @ anywhere\"",
+        'Ren\u00e9 wrote: "see @ anywhere"',
     )
 
     sheet = Sheet()
     for number in range(count):
         truth = inventor.work()
         sheet.put(around[number % len(around)])
-        fields = _basic(truth) | {"eprint": _id(truth), "archiveprefix": "arXiv", "owner": "me", "timestamp": "2020.01.02"}
+        fields = _basic(truth) | {
+            "eprint": _id(truth),
+            "archiveprefix": "arXiv",
+            "owner": "me",
+            "timestamp": "2020.01.02",
+        }
         text = written("article", f"e{number}", fields)
         if number % 4 == 1:
             text = text.replace("},\n  year", "}, % the order matters\n  year")
@@ -246,7 +264,11 @@ def encodings(encoding: str, newline: str = "\n", mark: bytes = b"") -> Callable
         while len(sheet.truths) < count:
             truth = inventor.work(accents=0.6)
             try:
-                truth.title = truth.title.replace(" for ", " f\u00fcr ").replace(" of ", " \u00e0 ").replace(" with ", " con\u00e7u ")
+                truth.title = (
+                    truth.title.replace(" for ", " f\u00fcr ")
+                    .replace(" of ", " \u00e0 ")
+                    .replace(" with ", " con\u00e7u ")
+                )
                 "".join(truth.authors).encode(encoding)
             except UnicodeEncodeError:
                 continue
@@ -418,7 +440,10 @@ def names(inventor: Inventor, count: int) -> Wild:
         elif style == 23:
             field, meant = f"{a.family}, A., {b.family}, B. C.", [f"A. {a.family}", f"B. C. {b.family}"]
         elif style == 24:
-            field, meant = f"{a.family}, A., {b.family}, B., and Rowan, C.", [f"A. {a.family}", f"B. {b.family}", "C. Rowan"]
+            field, meant = (
+                f"{a.family}, A., {b.family}, B., and Rowan, C.",
+                [f"A. {a.family}", f"B. {b.family}", "C. Rowan"],
+            )
         elif style == 25:
             field, meant = f"A. {a.family}, B. {b.family}", [f"A. {a.family}", f"B. {b.family}"]
             truth.unsure = True

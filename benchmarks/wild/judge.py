@@ -102,7 +102,9 @@ def _missing(verdict: Verdict, truth: Truth, near: list[dict[str, Any]], record:
         verdict.reported += 1
         if not truth.damaged:
             became = record["title"] if record is not None else None
-            verdict.faults.append(f"{what} is not there, {became!r}: {[(row['status'], row['remarks']) for row in named]}")
+            verdict.faults.append(
+                f"{what} is not there, {became!r}: {[(row['status'], row['remarks']) for row in named]}"
+            )
     if not truth.damaged:
         verdict.ids += truth.arxiv is not None
         verdict.people += len(truth.authors)

@@ -66,14 +66,18 @@ def _bold_side(inventor: Inventor, truth: Truth, url: str, number: int) -> str:
     _unsaid(truth)
     word = inventor.one_of("paper", "Paper", "PDF", "arXiv", "Arxiv", "abs", "link", ":page_facing_up: Paper")
     form = inventor.one_of(f"[[{word}]({url})]", f"[[{word}]]({url})", f"[{word}]({url})", f"([{word}]({url}))")
-    code = inventor.one_of("", f" [[Code](https://github.com/example/c{number})]", f" [[code]](https://github.com/e/c{number})")
+    code = inventor.one_of(
+        "", f" [[Code](https://github.com/example/c{number})]", f" [[code]](https://github.com/e/c{number})"
+    )
     return f"**{truth.title}** {form}{code}"
 
 
 def _bare_side(inventor: Inventor, truth: Truth, url: str, number: int) -> str:
     _unsaid(truth)
     word = inventor.one_of("paper", "Paper", "pdf", "arXiv", "Arxiv 2020", "ArXiv'21", "Full paper")
-    code = inventor.one_of("", f" [[Code](https://github.com/example/d{number})]", f" | [Project](https://d{number}.github.io)")
+    code = inventor.one_of(
+        "", f" [[Code](https://github.com/example/d{number})]", f" | [Project](https://d{number}.github.io)"
+    )
     return f"{truth.title} {inventor.one_of(f'[[{word}]({url})]', f'[[{word}]]({url})', f'([{word}]({url}))')}{code}"
 
 
@@ -112,9 +116,8 @@ def _quoted(inventor: Inventor, truth: Truth, url: str, number: int) -> str:
     first = truth.people[0]
     truth.authors, truth.others = [first.family], True
     quotes = inventor.one_of('""', "\u201c\u201d")
-    return (
-        f"{first.family} et al. {quotes[0]}{truth.title}.{quotes[1]} {_venue(inventor, truth)}. "
-        + inventor.one_of(f"[[arXiv]({url})]", f"[arXiv:{truth.arxiv}]({url})", f"[[pdf]]({url})", url)
+    return f"{first.family} et al. {quotes[0]}{truth.title}.{quotes[1]} {_venue(inventor, truth)}. " + inventor.one_of(
+        f"[[arXiv]({url})]", f"[arXiv:{truth.arxiv}]({url})", f"[[pdf]]({url})", url
     )
 
 
@@ -125,7 +128,9 @@ def _names_first(inventor: Inventor, truth: Truth, url: str, number: int) -> str
 
 def _bare_address(inventor: Inventor, truth: Truth, url: str, number: int) -> str:
     _unsaid(truth)
-    return inventor.one_of(f"{truth.title}: {url}", f"{truth.title} - {url}", f"{truth.title} <{url}>", f"{truth.title} ({url})")
+    return inventor.one_of(
+        f"{truth.title}: {url}", f"{truth.title} - {url}", f"{truth.title} <{url}>", f"{truth.title} ({url})"
+    )
 
 
 def _no_address(inventor: Inventor, truth: Truth, url: str, number: int) -> str:
@@ -171,7 +176,7 @@ _NOISE = (
     "```bash\ngit clone https://github.com/example/list\n```",
     "---",
     "<!-- - [A Hidden Work](https://arxiv.org/abs/2001.00001) -->",
-    "<p align=\"center\"><img src=\"logo.png\" width=\"300\"></p>",
+    '<p align="center"><img src="logo.png" width="300"></p>',
     "If this helps you, cite us. Maintained since 2021 by volunteers.",
 )
 
@@ -185,7 +190,9 @@ def items(*makers: Maker) -> Callable[[Inventor, int], Wild]:
         block = 0
         while len(sheet.truths) < count:
             rng = inventor.rng
-            sheet.put(f"\n{rng.choice(_NOISE)}\n\n## {inventor.one_of('Samplers', 'Theory', 'Images', 'Sound')} {block}\n")
+            sheet.put(
+                f"\n{rng.choice(_NOISE)}\n\n## {inventor.one_of('Samplers', 'Theory', 'Images', 'Sound')} {block}\n"
+            )
             bullet = rng.choice(["- ", "* ", "+ ", "1. ", "1) ", "- [ ] ", "> - ", "- [x] ", "  - "])
             for number in range(rng.randint(4, 8)):
                 truth = inventor.work(least=2, most=4)
@@ -219,11 +226,15 @@ def tables(inventor: Inventor, count: int) -> Wild:
             elif way == 2:
                 cells = [truth.title, names, venue, f"[[pdf]]({url})"]
             elif way == 3:
-                cells = [f"<a href=\"{url}\">{truth.title}</a>", venue]
+                cells = [f'<a href="{url}">{truth.title}</a>', venue]
             elif way == 4:
                 cells = ["ALPHA", f"[{truth.title}]({url})<br>*{names}*", venue]
             elif way == 5:
-                cells = [venue, f"**{truth.title}** [![Star](https://img.shields.io/a.svg)](https://github.com/e/x)", f"[link]({url})"]
+                cells = [
+                    venue,
+                    f"**{truth.title}** [![Star](https://img.shields.io/a.svg)](https://github.com/e/x)",
+                    f"[link]({url})",
+                ]
             else:
                 cells = [truth.title, f"[{truth.arxiv}]({url})"]
             if way not in (2, 4):
@@ -247,7 +258,12 @@ def paragraphs(inventor: Inventor, count: int) -> Wild:
     while len(sheet.truths) < count:
         truth = inventor.work(least=2, most=3)
         number = len(sheet.truths)
-        url, names, venue, style = _address(inventor, truth), _joined(truth.people), _venue(inventor, truth), number % 12
+        url, names, venue, style = (
+            _address(inventor, truth),
+            _joined(truth.people),
+            _venue(inventor, truth),
+            number % 12,
+        )
         if style == 0:
             text = f"**{truth.title}** \\\n*{names}* \\\n{venue}. [[Paper]({url})] [[Github](https://github.com/e/r)]"
         elif style == 1:
@@ -273,7 +289,7 @@ def paragraphs(inventor: Inventor, count: int) -> Wild:
         elif style == 9:
             text = f"<details>\n<summary>{truth.title}</summary>\n\n{names}. [[Paper]({url})]\n\n</details>"
         elif style == 10:
-            text = f"<p><b>{truth.title}</b><br>\n{names}<br>\n<a href=\"{url}\">[paper]</a></p>"
+            text = f'<p><b>{truth.title}</b><br>\n{names}<br>\n<a href="{url}">[paper]</a></p>'
         else:
             text = f"**{truth.title}**, {venue}. [[paper]({url})]"
             _unsaid(truth)
@@ -371,7 +387,9 @@ def plain_references(wrapped: bool) -> Callable[[Inventor, int], Wild]:
                 truth.authors, truth.others = [first_last[0]], True
                 text = f'[{number}] {first_last[0]} et al., "{truth.title}," {where}, {year}.'
             elif style == 10:
-                text = f"[{people[0].family}{str(year)[2:]}] {_last_and(truth.authors)}. {truth.title}. {where}, {year}."
+                text = (
+                    f"[{people[0].family}{str(year)[2:]}] {_last_and(truth.authors)}. {truth.title}. {where}, {year}."
+                )
             else:
                 text = f"{'; '.join(last_first)} {truth.title}. {where} {year}."
                 truth.authors = first_last

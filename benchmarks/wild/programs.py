@@ -38,7 +38,10 @@ def _tags(truth: Truth, dialect: int, extra: list[tuple[str, str]], inventor: In
     date = inventor.one_of(f"{truth.year}", f"{truth.year}/06/19/", f"{truth.year}///", f"{truth.year}/03//Spring")
     return [
         (title, truth.title),
-        *((author, one.turned if not one.suffix else f"{one.family}, {one.given}, {one.suffix}") for one in truth.people),
+        *(
+            (author, one.turned if not one.suffix else f"{one.family}, {one.given}, {one.suffix}")
+            for one in truth.people
+        ),
         (year, date),
         (abstract, "We show this: 5% of it, and that."),
         ("KW", "rivers"),
@@ -148,7 +151,9 @@ def csl(inventor: Inventor, count: int) -> Wild:
         )
         item: dict[str, Any] = {
             "id": f"http://example.org/users/1/items/A{number}" if number % 3 else number,
-            "type": inventor.one_of("article", "article-journal", "paper-conference", "chapter", "report", "manuscript"),
+            "type": inventor.one_of(
+                "article", "article-journal", "paper-conference", "chapter", "report", "manuscript"
+            ),
             "title": truth.title,
             "author": [_name(one) for one in truth.people],
             "issued": dates[number % len(dates)],
@@ -156,14 +161,16 @@ def csl(inventor: Inventor, count: int) -> Wild:
         }
         if number % 6 == 1:
             item["title"] = truth.title.replace(" ", " <i>", 1).replace(" ", "</i> ", 2).replace("</i> <i>", " <i>", 1)
-            item["title"] = f"<span class=\"nocase\">{truth.title}</span>"
+            item["title"] = f'<span class="nocase">{truth.title}</span>'
         elif number % 6 == 2:
             item["title"], truth.title = f"CO<sub>2</sub> {truth.title}", f"CO2 {truth.title}"
         elif number % 6 == 3:
             item["author"].append({"literal": "The Example Team"})
             truth.authors = [*truth.authors, "The Example Team"]
         elif number % 6 == 4:
-            item["author"] = [{"family": f"{one.particle} {one.family}".strip(), "given": one.given} for one in truth.people]
+            item["author"] = [
+                {"family": f"{one.particle} {one.family}".strip(), "given": one.given} for one in truth.people
+            ]
         elif number % 6 == 5:
             item["title"], truth.title = f"R&amp;D of {truth.title}", f"R&D of {truth.title}"
         place = _CSL_PLACES[number % len(_CSL_PLACES)]

@@ -31,7 +31,9 @@ _GIVEN = (
     "Ann Bob Cyrus Dora Emil Fay Gus Hana Igor Jun Kira Leo Mia Ned Olga Pia Quinn Rosa Sam Tess Uma Vic Wei Xena Yuri"
     " Zoe Marie-Claire Jean-Luc Aaron Beatrix Clement Delia"
 ).split()
-_GIVEN_ACCENTED = "Jos\u00e9 Ana\u00efs Bj\u00f6rn S\u00f8ren Zo\u00eb Fran\u00e7ois L\u00e1szl\u00f3 \u0141ukasz".split()
+_GIVEN_ACCENTED = (
+    "Jos\u00e9 Ana\u00efs Bj\u00f6rn S\u00f8ren Zo\u00eb Fran\u00e7ois L\u00e1szl\u00f3 \u0141ukasz".split()
+)
 _FAMILY = (
     "Roe Doe Poe Lowe Marsh Hale Brock Tanner Vance Whitlow Ashby Corwin Dalton Ellery Fenwick Garrow Hobbs Ingram"
     " Jessop Kirkby Langton Merrow Norcott Oakes Penrose Quayle Rushton Selwyn Thorne Underhill Varley Winslow Yardley"

@@ -6,7 +6,7 @@ import hashlib
 import io
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kb_tools.site.art import CARD
 from kb_tools.site.writing import write_if_changed
@@ -92,10 +92,11 @@ def _font(path: Path, size: int) -> FreeTypeFont:
 
 def drawable(words: str, font: FreeTypeFont) -> str:
     """The words in letters that the font has: others lose their accents, or go."""
-    absent = bytes(font.getmask("\uffff"))
+    mask: Any = font.getmask  # typed without the buffer that it is
+    absent = bytes(mask("\uffff"))
 
     def there(letter: str) -> bool:
-        return letter.isspace() or bytes(font.getmask(letter)) != absent
+        return letter.isspace() or bytes(mask(letter)) != absent
 
     kept = []
     for letter in unicodedata.normalize("NFC", words):

@@ -16,7 +16,7 @@ import pytest
 import rispy
 
 from kb_tools.errors import InvalidRecordError
-from kb_tools.exchange import bibtex, lists, markdown, ris, whole
+from kb_tools.exchange import bibtex, csv_table, lists, markdown, ris, whole
 from kb_tools.exchange.work import Reading, Work
 from kb_tools.records.store import Collection
 
@@ -72,12 +72,16 @@ def through_ris(records: dict[str, Any]) -> Reading:
     return ris.loads(ris.dumps(records, keyed(records)), "refs.ris")
 
 
+def through_csv(records: dict[str, Any]) -> Reading:
+    return csv_table.loads(csv_table.dumps(records), "refs.csv")
+
+
 def through_markdown(records: dict[str, Any]) -> Reading:
     return lists.loads(markdown.dumps(records, TOPICS, "Reading list"))
 
 
 @pytest.mark.parametrize("records", [RECORDS, None], ids=["made", "collected"])
-@pytest.mark.parametrize("through", [through_bibtex, through_markdown, through_ris])
+@pytest.mark.parametrize("through", [through_bibtex, through_csv, through_markdown, through_ris])
 def test_every_record_comes_back_whole(through: Callable[..., Reading], records: dict[str, Any] | None):
     records = records or collected()
     back = through(records)

@@ -38,8 +38,8 @@ _BOLD = re.compile(r"\*\*((?:(?!\*\*).)+)\*\*\s*$")
 _ITALIC = re.compile(r"\*((?:\\.|[^*\\])+)\*$")
 _NAMED = re.compile(r"(.+?):\s*(https?://\S+)$")
 _KEY = re.compile(
-    r"(?i)[\W_]*(?:paper|code|project(?: page)?|pdf|arxiv|links?|web ?site|url|github|home ?page|video|slides|demo|abstract|doi)"
-    r"[\W_]*"
+    r"(?i)[\W_]*(?:paper|code|project(?: page)?|pdf|arxiv|links?|web ?site|url|github|home ?page|video|slides|demo|"
+    r"abstract|doi)[\W_]*"
 )
 _RUNS_OVER = 8  # lines of one reference
 _SIDE_LINK = re.compile(r"\[\[([^\]]+)\]\(([^\s)]+)\)\]")

@@ -145,6 +145,8 @@ def doi_of_page(text: str) -> str | None:
 
 def fold(text: str) -> str:
     """Text as it is compared: without case, accents, or surplus spaces."""
+    if text.isascii():
+        return " ".join(text.casefold().split())
     decomposed = unicodedata.normalize("NFKD", text)
     plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
     return " ".join(plain.casefold().split())

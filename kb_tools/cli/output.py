@@ -7,13 +7,14 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
 
 import click
 
-from kb_tools.errors import InvalidRecordError, NotFoundError, StorageError, UsageError, plain
+from kb_tools.errors import STORAGE, InvalidRecordError, NotFoundError, StorageError, UsageError, plain
 from kb_tools.records.index import Index
 from kb_tools.records.store import Change, Collection
 
@@ -170,6 +171,18 @@ def put_file(file: str, text: str, *, dry_run: bool) -> None:
     if not target.parent.is_dir():
         raise NotFoundError(f"there is no folder {target.parent}")
     replace_file(target.parent, target, text, expected=before)
+
+
+@contextmanager
+def room_needed(target: Path) -> Iterator[None]:
+    """Name what is written to where the system does not say which file it could not write."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in STORAGE or error.filename:
+            raise
+        hint = "check the free space; what stands under build/ can be deleted, and is made again"
+        raise StorageError(f"{target}: cannot be written: {error.strerror}", hint=hint) from None
 
 
 def take_bytes(file: str) -> bytes:

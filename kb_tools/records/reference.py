@@ -36,7 +36,8 @@ _ARXIV_ID = (
     r"(?:v(?P<version>[1-9]\d*))?(?:\.pdf)?/?(?:[?#].*)?"
 )
 # The class behind an id, and the day, as arXiv prints them on the first page.
-_CLASS = r"\s*[\[(][a-z-]+(?:\.[A-Za-z-]+)?(?:[,;]\s*[a-z-]+(?:\.[A-Za-z-]+)?)*[\])]?(?:\s+\d{1,2}\s+[A-Z][a-z]{2}\s+\d{4})?$"
+_ONE_CLASS = r"[a-z-]+(?:\.[A-Za-z-]+)?"
+_CLASS = rf"\s*[\[(]{_ONE_CLASS}(?:[,;]\s*{_ONE_CLASS})*[\])]?(?:\s+\d{{1,2}}\s+[A-Z][a-z]{{2}}\s+\d{{4}})?$"
 _DOI = r"(?i)(?:(?:https?://)?(?:dx\.|www\.)?doi\.org/|doi[:\s]\s*)?(10\.\d{4,9}/\S+)"
 _DOI_OF_PAGE = r"(?i)https?://[^/\s]+/(?:(?!10\.)[^\s/?#]+/)*(10\.\d{4,9}/[^\s?#]+)(?:[?#]\S*)?"
 _VIEW = r"(?i)(?:\.(?:full|abstract|pdf|html?)|/(?:full|abstract|e?pdf|meta|html))+$"

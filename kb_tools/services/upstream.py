@@ -25,6 +25,12 @@ class Upstream:
     version: int | None = None
     doi: str | None = None
     withdrawn: bool = False
+    scholar: str | None = None  # how Semantic Scholar names it
+
+    @property
+    def reference(self) -> str | None:
+        """How it can be named to be looked up again."""
+        return self.arxiv or self.doi or self.scholar
 
 
 @dataclass(frozen=True)

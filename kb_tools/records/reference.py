@@ -97,7 +97,7 @@ def impossible(bare: str) -> str | None:
         if archive not in _ARCHIVES.split():
             return f"there was no archive {archive}"
         if 7 < year < 91 or (year, month) in ((7, later) for later in range(4, 13)):
-            return f"ids of this form ended in March 2007, before {month}/{2000 + year}"
+            return f"ids of this form ended in 2007, with March, not in {month}/{2000 + year}"
         return None if int(number[4:]) else "numbers begin with 001"
     if (year, month) < (7, 4):
         return "ids of this form began with 0704"
@@ -137,7 +137,8 @@ def doi_of_page(text: str) -> str | None:
     """Lower-case DOI that stands in the address of a publisher's page; None if there is none."""
     match = re.fullmatch(_DOI_OF_PAGE, _decoded(text.strip()))
     if match is not None:
-        return re.sub(_VIEW, "", match[1]).lower().rstrip(".,;/")
+        found = re.sub(_VIEW, "", match[1]).lower().rstrip(".,;/")
+        return re.sub(r"v\d+$", "", found) if found.startswith("10.1101/") else found  # a version of a preprint
     nature = re.fullmatch(
         r"(?i)https?://(?:www\.)?nature\.com/articles/([a-z0-9-]+)(?:\.pdf)?/?(?:[?#].*)?", text.strip()
     )
@@ -151,6 +152,11 @@ def fold(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text)
     plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
     return " ".join(plain.casefold().split())
+
+
+def title_key(text: object) -> str:
+    """A title as two of them are compared: its words, without case, accents and punctuation."""
+    return " ".join(re.findall(r"\w+", fold(str(text or ""))))
 
 
 def lookup_keys(text: str) -> list[str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAME = "arXiv"
 BATCH = 50
+NEAR = 10  # works that a search gives
 SPACING = 3.0  # https://info.arxiv.org/help/api/tou.html: one request every three seconds, one connection at a time
 
 _ATOM = "{http://www.w3.org/2005/Atom}"
@@ -66,17 +67,35 @@ def fetch(
 
     Raises NetworkError when arXiv gave no usable answer, UsageError when it refuses an id.
     """
-    transport = Transport(service(), patient=patient, fresh=fresh, tell=tell, until=until)
+    transport = connect(patient=patient, fresh=fresh, tell=tell, until=until)
     found: dict[str, Upstream] = {}
     for start in range(0, len(idents), BATCH):
         batch = list(idents[start : start + BATCH])
-        papers = map(_paper, _results(transport, batch))
+        papers = map(_paper, _results(transport, len(batch), id_list=batch))
         found |= {paper.arxiv: paper for paper in papers if paper.arxiv is not None and paper.arxiv in batch}
     return found
 
 
-def _results(transport: Transport, asked: Sequence[str]) -> Iterator[arxiv.Result]:
-    """What the arxiv package reads in the one answer to one request, which goes through our transport."""
+def titled(title: str, transport: Transport) -> list[Upstream]:
+    """Papers with the words of a title in theirs, one after the other, the nearest first.
+
+    Raises NetworkError when arXiv gave no usable answer.
+    """
+    words = " ".join(re.findall(r"\w+", title))
+    return [_paper(one) for one in _results(transport, NEAR, query=f'ti:"{words}"', max_results=NEAR)]
+
+
+def connect(
+    *, patient: bool, fresh: bool, tell: Callable[[str], None] | None = None, until: float = math.inf
+) -> Transport:
+    return Transport(service(), patient=patient, fresh=fresh, tell=tell, until=until)
+
+
+def _results(transport: Transport, most: int, **wanted: Any) -> Iterator[arxiv.Result]:
+    """What the arxiv package reads in the one answer to one request, which goes through our transport.
+
+    most: how many works the answer may hold.  wanted: as `arxiv.Search` has it.
+    """
     import arxiv
     import requests
     from requests.adapters import BaseAdapter
@@ -88,7 +107,7 @@ def _results(transport: Transport, asked: Sequence[str]) -> Iterator[arxiv.Resul
             if self.sent:  # it left an entry out, and would look for it on a next page
                 raise NetworkError("arXiv sends an entry that the arxiv package cannot read", hint=_LATER)
             params = dict(parse_qsl(urlsplit(request.url or "").query))
-            reply, self.sent = transport.ask("", params, lambda reply: whole(reply, len(asked)))
+            reply, self.sent = transport.ask("", params, lambda reply: whole(reply, most))
             response = requests.Response()
             response.status_code, response._content = reply.status, reply.body
             return response
@@ -96,9 +115,9 @@ def _results(transport: Transport, asked: Sequence[str]) -> Iterator[arxiv.Resul
         def close(self) -> None:
             """The connection is the transport's."""
 
-    adapter, client = Adapter(), arxiv.Client(page_size=len(asked), delay_seconds=0, num_retries=0)
+    adapter, client = Adapter(), arxiv.Client(page_size=most, delay_seconds=0, num_retries=0)
     client._session.mount("https://", adapter)
-    search = arxiv.Search(id_list=list(asked), max_results=None)
+    search = arxiv.Search(**{"max_results": None, **wanted})
     for seen, result in enumerate(client.results(search), start=1):
         yield result
         if seen == adapter.sent:

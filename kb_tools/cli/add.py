@@ -81,7 +81,8 @@ def add_command(
     Examples:
       kb add 2006.11239 https://arxiv.org/abs/2010.02502v4 --topic sampling
       kb add 10.1162/neco.2011.00142 --slug dsm --wr 2
-      kb add "Denoising diffusion implicit models" https://aclanthology.org/2023.acl-long.1
+      kb add "Denoising diffusion implicit models"
+      kb add https://aclanthology.org/2023.acl-long.1
       kb add - < list.txt
       kb add --from refs.bib --dry-run
     """

@@ -35,18 +35,25 @@ _OPENSEARCH = "{http://a9.com/-/spec/opensearch/1.1/}"
 _XML_KINDS = frozenset({"application/atom+xml", "application/xml", "text/xml"})
 # arXiv shows the reason for a withdrawal as the comment of that version (https://arxiv.org/help/versions).
 _WITHDRAWN = re.compile(
-    r"""(?ix) ^\W*(?:withdrawn|retracted)\b
+    r"""(?ix) ^\W*(?:temporarily\s)?(?:withdrawn|retracted)\b(?!\s(?:papers?|articles?|preprints?)\b)
     | \b(?:has|have)\s(?:now\s)?been\s(?:withdrawn|retracted)\b
     | \b(?:is|was)\s(?:being\s|hereby\s)?withdrawn\b
     | \b(?:has|have)\swithdrawn\s(?:this|the)\b
     | \b(?:paper|article|manuscript|submission|preprint)\swithdrawn\b
     | \bwithdrawn\s(?:by|due|because)\b
     | \b(?:i|we)\s(?:hereby\s)?withdraw\b
+    | \bwithdraw(?:s|ing)?\s(?:this|the|our)\s(?:paper|article|manuscript|submission|preprint|work)\b
+    | \b(?:paper|article|manuscript|submission|preprint)\s(?:has\sbeen|is|was)\sremoved\b
     | \bremoved\s(?:from\sarxiv\s)?by\s(?:the\s)?arxiv\b
     """
 )
 # A comment may speak of another paper, or of a venue that the paper left.
 _OF_ANOTHER = re.compile(r"(?i)\d{4}\.\d{4,5}|/\d{7}|\b(?:which|that|whose|supersedes|replaces)\b")
+# Or of a part of the paper, which itself stays.
+_OF_A_PART = re.compile(
+    r"(?i)\b(?:sections?|claims?|theorems?|lemmas?|propositions?|corollar(?:y|ies)|appendix|results?)\b"
+    r"(?!.*\b(?:paper|article|manuscript|submission|preprint|work)\b)"
+)
 _FROM_A_VENUE = re.compile(r"(?i)\s*from\s(?!arxiv\b)")
 _LATER = "nothing is wrong with the reference: try again in a few minutes"
 
@@ -239,6 +246,7 @@ def _is_withdrawn(comment: str) -> bool:
         if (
             found
             and not _OF_ANOTHER.search(sentence[: found.start()])
+            and not _OF_A_PART.search(re.split("[,:(]", sentence[: found.end()])[-1])
             and not _FROM_A_VENUE.match(sentence, found.end())
         ):
             return True

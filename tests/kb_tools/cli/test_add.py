@@ -603,6 +603,24 @@ def test_a_title_is_asked_of_semantic_scholar_where_arxiv_has_none(kb, shelf, se
     assert (nobody.code, "no service knows What Nobody Ever Wrote" in nobody.err) == (3, True)
 
 
+def test_recorded_answers_to_titles(kb, shelf, servers, web):
+    servers["arxiv"].answers = [
+        web.recorded("arxiv/empty_feed_unknown_id"),
+        web.feed(web.entry("2304.05376", title="ChemCrow: Augmenting large-language models with chemistry tools")),
+    ]
+    servers["s2"].answers = [
+        web.recorded("semanticscholar/title_match_unicode_author"),
+        web.recorded("semanticscholar/title_match_404"),
+    ]
+    outcome = kb(shelf, "add", "Augmenting large language models with chemistry tools")
+    assert (outcome.code, outcome.out) == (0, "papers/lovelace-2020-chemcrow.yaml\n"), "arXiv says what its paper is"
+    record = shelf.index().record("lovelace-2020-chemcrow")
+    assert (record["arxiv"], record.get("doi")) == ("2304.05376", None)
+    assert servers["arxiv"].asked[1][2]["id_list"] == "2304.05376"
+    servers["arxiv"].answers = [web.recorded("arxiv/empty_feed_unknown_id")]
+    assert kb(shelf, "add", "askldjrq rjaw").code == 3
+
+
 def test_a_title_while_arxiv_is_silent(kb, shelf, servers, web, clock):
     start = clock.now
     servers["s2"].answers = [web.as_json({"data": [named("A Title of Ours", arxiv="2001.00001")]})]

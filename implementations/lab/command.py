@@ -52,7 +52,7 @@ def main(slug: str, demo: Demo, argv: Sequence[str], *, about: str = "", out: st
 def failed(error: Exception, folder: Path) -> int:
     """Say why a run that writes to `folder` could not end; returns its exit code."""
     full = isinstance(error, OSError) and error.errno in _NO_ROOM
-    where = f"{folder}: " if full and not error.filename and " write " not in str(error) else ""
+    where = f"{folder}: " if full and not getattr(error, "filename", None) and " write " not in str(error) else ""
     print(f"error: {where}{error}", file=sys.stderr)
     return 6 if full else 2
 

@@ -22,7 +22,7 @@ from kb_tools.records.fields import KINDS, RECORD_FIELDS
 from kb_tools.records.reference import arxiv_id, doi
 
 _REST = whole.NAME  # the column of what the others do not say, for a program
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "id",
     "kind",
     "title",

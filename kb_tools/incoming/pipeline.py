@@ -96,7 +96,14 @@ def _planned(collection: Collection, works: list[Work], wishes: Wishes) -> list[
     # Every name is taken, and that of a file that cannot be read too.
     taken = {path.stem for path in collection.files()} | ({name for name, _ in index.names()} if works else set())
     found = match(works, index.records() if works else [], index.topics(), taken=taken)
-    return [_row(collection, index, one, wishes) for one in found]
+    rows = [_row(collection, index, one, wishes) for one in found]
+    refused = {row.id for row in rows if row.status == "refused"} - {""}
+    if not any(row.status == "exists" and row.id in refused for row in rows):
+        return rows
+    # A record that is not made must not stand for other works: these are looked at again without it.
+    others = [work for work, row in zip(works, rows, strict=True) if row.status != "refused"]
+    again = iter(_planned(collection, others, wishes))
+    return [row if row.status == "refused" else next(again) for row in rows]
 
 
 def _row(collection: Collection, index: Index, found: Matched, wishes: Wishes) -> Row:

@@ -1,4 +1,4 @@
-"""Pictures of twelve pages of the project's own site, in two widths and both schemes, for docs/site.md; and the README's.
+"""Pictures of twelve pages of the project's site, in two widths and both schemes, for docs/site.md; and the README's.
 
 `python -m tests.site.shots` (or `make shots`) builds the site in a temporary folder and writes docs/shots/.
 Look at them before committing.

@@ -17,6 +17,7 @@ from kb_tools.cli.output import (
     shown_path,
     table,
     take_bytes,
+    terminal,
     with_collection,
 )
 from kb_tools.errors import InvalidRecordError, NotFoundError, UsageError
@@ -26,7 +27,7 @@ from kb_tools.exchange.work import Reading
 from kb_tools.incoming.pipeline import Row, Wishes, take
 from kb_tools.records.store import Collection
 
-_SHADES = ({"fg": "cyan"}, {"bold": True}, None, None, {"dim": True})
+_SHADES = ({"fg": "cyan"}, {"bold": True}, None, {"dim": True})
 
 
 @click.command("import")
@@ -119,11 +120,15 @@ def _report(collection: Collection, name: str, rows: list[Row], *, written: bool
             ]
         )
         return
-    table(
-        ("status", "id", "line", "remarks", "title"),
-        [(row.status, row.id, row.line, _remarks(row), row.title) for row in rows],
-        shades=_SHADES,
-    )
+    if terminal():
+        table(
+            ("status", "id", "line", "title"),
+            [(row.status, row.id, row.line, row.title) for row in rows],
+            shades=_SHADES,
+            under=[_remarks(row) for row in rows],
+        )
+    else:
+        table((), [(row.status, row.id, row.line, _remarks(row), row.title) for row in rows])
 
 
 def _remarks(row: Row) -> str:

@@ -158,7 +158,7 @@ class Inventor:
             month = rng.randint(1, 12)
             if old:
                 year = rng.choice([*range(92, 100), *range(7)])
-                archive = rng.choice(["hep-th", "math", "cs", "cond-mat", "astro-ph", "quant-ph", "stat"])
+                archive = rng.choice(["hep-th", "math", "cs", "cond-mat", "astro-ph", "quant-ph", "gr-qc"])
                 ident = f"{archive}/{year:02}{month:02}{rng.randint(1, 999):03}"
             else:
                 year = rng.randint(8, 24)

@@ -88,7 +88,7 @@ def _csv_out(export: Export) -> str:
 
 def _json_in(text: str, name: str) -> Reading:
     # A list is CSL's; an export of a collection says which version it is.
-    if text.lstrip().startswith("[{"):
+    if text.lstrip().startswith("["):
         return _csl_in(text, name)
     from kb_tools.exchange.tables import load_json
 

@@ -6,9 +6,9 @@ the level that was reached, replaces what the model made of it.  That alone fill
 but not the image, for the noise of the known part knows nothing of the rest.  So the chain goes back up some steps, by
 the forward process, and down again, many times: each time the model makes one image of both parts.
 
-t counts from 1 to T and x_0 is the image, which only matters where it is `known`: a mask, 1 where the image is given
-and 0 where it is to be painted, as m in Eq. 8 (the sentence before it has m the other way round).  The model is a law,
-(x_t, t) to mean and variance of p(x_{t-1} | x_t): that of `ancestral`, or one whose variance is learned as in the paper.
+t counts from 1 to T, and x_0 is the image, of which `known` says where it is given (1) and where it is to be painted
+(0): the m of Eq. 8, while the paper's text has m the other way round.  The model is a law, (x_t, t) to mean and
+variance of p(x_{t-1} | x_t): that of `ancestral`, or one whose variance is learned, as the paper has it.
 """
 
 from __future__ import annotations
@@ -77,6 +77,11 @@ def step(
     return torch.where(known, x_known, x_unknown)  # Eq. 8
 
 
+def undo(process: GaussianDiffusion, x: Tensor, t: int, *, noise: Noise = gaussian) -> Tensor:
+    """One step back up, from level t - 1 to t, of the whole image (section 4.2).  x: (B, ...).  Returns (B, ...)."""
+    return process.draw(process.kernel(x, t), noise)  # Eq. 1, with beta_t; Algorithm 1 as printed has beta_{t-1}
+
+
 @torch.no_grad()
 def trajectory(
     law: Law,
@@ -94,10 +99,7 @@ def trajectory(
         raise ValueError(f"x_0 and x_T must have one shape, not {tuple(x_0.shape)} and {tuple(x_T.shape)}")
     mask, image, x = _mask(known, x_T), x_0.to(x_T), x_T
     for t, s in pairwise(schedule(process.T, j, r).tolist()):
-        if s < t:
-            x = step(law, process, x, t, image, mask, noise=noise)
-        else:
-            x = process.draw(process.kernel(x, s), noise)  # Eq. 1
+        x = step(law, process, x, t, image, mask, noise=noise) if s < t else undo(process, x, s, noise=noise)
         yield x
 
 

@@ -18,7 +18,6 @@ from implementations.dpm import GaussianDiffusion
 from implementations.repaint import ancestral, sample, schedule, step, trajectory, undo
 from implementations.verification import impulses
 from implementations.verification.impulses import moments
-from implementations.verification.oracles import Gaussian
 from tests.implementations.toys import F64, Given, draw, lively, refuse, rough
 
 VARIANCES = ("small", "large")
@@ -209,8 +208,19 @@ def test_where_nothing_is_known_the_chain_without_jumps_is_ddpm_bit_by_bit(varia
 # T2: exact moments
 
 RHO = 0.8
-PAIR = Gaussian([0.0, 0.0], [[1.0, RHO], [RHO, 1.0]])
-"""Two numbers of variance 1: of the one that is not known, given k, the mean is rho k and the variance 1 - rho^2."""
+COV = torch.tensor([[1.0, RHO], [RHO, 1.0]], dtype=F64)
+"""Of two numbers of variance 1: of the one that is not known, given k, the mean is rho k, the variance 1 - rho^2."""
+
+
+def pair(process):
+    """Their exact network: E[eps | x] = sigma (abar S + sigma^2 I)^-1 x."""
+    abar = process.abar[:, None, None]
+    gain = (1 - abar).sqrt() * torch.linalg.inv(abar * COV + (1 - abar) * torch.eye(2))
+
+    def model(x, t):
+        return x @ gain[int(t[0])]
+
+    return model
 
 
 def chain(T):
@@ -218,9 +228,9 @@ def chain(T):
     return ddpm.linear_schedule(T, 0.1 / T, 20 / T)
 
 
-def recursion(process, exact, variance, levels, known, x_0):
-    """Mean and covariance along the levels, in numpy, for data N(0, S): E[eps | x] = sigma (abar S + sigma^2)^-1 x."""
-    S, eye, given = PAIR.cov.numpy(), np.eye(2), np.diag(np.array(known, float))
+def recursion(process, variance, levels, known, x_0):
+    """Mean and covariance along the levels, in numpy."""
+    S, eye, given = COV.numpy(), np.eye(2), np.diag(np.array(known, float))
     beta = process.beta.numpy()
     abar = np.cumprod(1 - beta)
     mean, cov = np.zeros(2), eye
@@ -237,18 +247,18 @@ def recursion(process, exact, variance, levels, known, x_0):
 
 
 @pytest.mark.parametrize("variance", VARIANCES)
-@pytest.mark.parametrize(("T", "j", "r"), [(20, 3, 3), (8, 1, 4), (12, 5, 1)])
-@pytest.mark.parametrize("known", [(1, 0), (0, 1), (0, 0)])
+@pytest.mark.parametrize(("T", "j", "r"), [(14, 3, 3), (6, 1, 4), (8, 5, 1)])
+@pytest.mark.parametrize("known", [(1, 0), (0, 1)])
 def test_moments_are_those_of_the_recursion(T, j, r, known, variance):
     process, x_0 = rough(T), torch.tensor([[1.3, -0.7]], dtype=F64)
-    law = ancestral(PAIR.model(process.abar), process, variance)
+    law = ancestral(pair(process), process, variance)
 
     def sampler(x_T, noise):
         return sample(law, process, x_T, x_0.expand_as(x_T), torch.tensor([known]), j=j, r=r, noise=noise)
 
     found = moments(sampler, (2,))
     levels = schedule(T, j, r).tolist()
-    mean, cov = recursion(process, PAIR, variance, levels, known, x_0[0].numpy())
+    mean, cov = recursion(process, variance, levels, known, x_0[0].numpy())
     np.testing.assert_allclose(found.mean, mean, rtol=0, atol=1e-10)
     np.testing.assert_allclose(found.cov, cov, rtol=0, atol=1e-10)
     assert found.draws == len(levels) - 1  # x_T, and one for each step but the last
@@ -257,7 +267,7 @@ def test_moments_are_those_of_the_recursion(T, j, r, known, variance):
 def test_what_is_known_is_the_forward_process_at_every_level_up_and_down():
     """Mean sqrt(abar_t) x_0 and variance 1 - abar_t at each state of the walk, whatever the model paints beside it."""
     process, x_0 = rough(5), torch.tensor([[1.3, -0.7]], dtype=F64)
-    law, levels = ancestral(PAIR.model(process.abar), process), schedule(5, 2, 2).tolist()
+    law, levels = ancestral(pair(process), process), schedule(5, 2, 2).tolist()
     for k, t in enumerate(levels[1:]):
 
         def state(x_T, noise, k=k):
@@ -272,7 +282,7 @@ def test_what_is_known_is_the_forward_process_at_every_level_up_and_down():
 def painted(T, j, r, variance, k=1.0):
     """Exact mean and variance of what is painted beside k: each step's affine map once, then their product."""
     process, x_0 = chain(T), torch.tensor([[k, torch.nan]], dtype=F64).expand(5, 2)
-    law, known = ancestral(PAIR.model(process.abar), process, variance), torch.tensor([[True, False]])
+    law, known = ancestral(pair(process), process, variance), torch.tensor([[True, False]])
     at, fresh = torch.zeros(2, 5, 2, dtype=F64)
     at[1:3], fresh[3:] = torch.eye(2), torch.eye(2)
     maps = {}
@@ -297,10 +307,10 @@ def test_without_repeats_what_is_painted_tends_to_the_closed_form_and_not_to_the
     """
     k, limit = 1.7, np.array([1.7 * (1 - sqrt(1 - RHO**2)) / RHO, (1 - RHO**2) * atanh(RHO) / RHO])
     assert limit[0] == pytest.approx(0.5 * 1.7) and limit[1] == pytest.approx(0.49438, abs=1e-5)
-    errors = [np.abs(np.array(painted(T, 1, 1, variance, k)) - limit) for T in (200, 400, 800)]
+    errors = [np.abs(np.array(painted(T, 1, 1, variance, k)) - limit) for T in (100, 200, 400)]
     slopes = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
     np.testing.assert_allclose(slopes, 1, atol=0.15)
-    assert (errors[-1] < [0.005, 0.006]).all()  # of 1.36 for the truth and 0.134 less of its variance
+    assert (errors[-1] < [0.009, 0.012]).all()  # of 0.51 for the mean for the truth and 0.134 less of its variance
 
 
 def test_repeats_bring_what_is_painted_to_the_conditional_law():

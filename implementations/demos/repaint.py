@@ -271,7 +271,11 @@ def sheets(run: Run) -> Figure:
 
 def bias(run: Run) -> Figure:
     counts = [1, 2, 3, 5, 7, 10, 15, 20]
-    rows = {"j = 1, beta": (1, "large"), "j = 1, beta-tilde": (1, "small"), "j = 10, beta": (10, "large")}
+    rows: dict[str, tuple[int, Variance]] = {
+        "j = 1, beta": (1, "large"),
+        "j = 1, beta-tilde": (1, "small"),
+        "j = 10, beta": (10, "large"),
+    }
 
     def panel(which: int, up: str) -> Tensor:
         lines = {

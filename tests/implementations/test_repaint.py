@@ -14,6 +14,7 @@ from diffusers.schedulers import scheduling_repaint
 from implementations import ddpm
 from implementations.common.noise import Noise
 from implementations.common.rows import for_all
+from implementations.demos import repaint as demo
 from implementations.dpm import GaussianDiffusion
 from implementations.repaint import ancestral, sample, schedule, step, trajectory, undo
 from implementations.verification import impulses
@@ -449,3 +450,15 @@ def test_nothing_is_tracked_and_the_walk_is_lazy():
     walk = trajectory(law, process, x_T, draw(2, 3), torch.tensor([[0, 1, 0]]), j=2, r=2, noise=impulses.Counter())
     assert not next(walk).requires_grad and asked == [6]
     assert torch.is_grad_enabled()
+
+
+# T8: the claim on images, for two networks that the demo does not use
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("base", [1, 2])
+def test_repeats_paint_images_of_the_world_whatever_the_network(base):
+    run = demo.DEMO.run()
+    with_repeats, without = demo.halves(run, demo.FEW, demo.TIMES, base), demo.halves(run, demo.EVALUATIONS, 1, base)
+    assert demo.of_the_world(with_repeats) > demo.of_the_world(without) + 0.1
+    assert demo.seam(with_repeats) < demo.seam(without)

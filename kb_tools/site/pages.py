@@ -307,7 +307,11 @@ class _Page:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def text(self, env: Environment) -> str:
-        body = env.get_template(self.template).render(base=_base(self.name), **self.context)
+        base = _base(self.name)
+        body = env.get_template(self.template).render(base=base, **self.context)
+        folder, _, rest = self.name.partition("/")
+        if rest and "/" not in rest:  # a page of a paper has a hundred links to its neighbours: the shortest way
+            body = body.replace(f'="{base}{folder}/', '="../')
         return page(self.title, body, description=self.description, extra=self.extra)
 
 

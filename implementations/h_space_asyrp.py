@@ -79,6 +79,8 @@ def step(
     """
     P = predict_x_0(process, x_t, t, shifted)
     rest = process.at(1 - process.abar, s, x_t) - per_row(sigma, x_t) ** 2
+    if (rest < 0).any():
+        raise ValueError(f"x_s holds less noise at s = {s} than sigma = {sigma}, which is to be added")
     return process.at(process.abar.sqrt(), s, x_t) * P + rest.sqrt() * eps  # section 3.2
 
 

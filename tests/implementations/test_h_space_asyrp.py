@@ -14,6 +14,7 @@ from implementations.common.noise import Noise
 from implementations.common.rows import per_row
 from implementations.common.waist import Waist
 from implementations.ddpm import linear_schedule
+from implementations.demos import h_space_asyrp as demo
 from implementations.h_space_asyrp import Direction, shift, step
 from implementations.unet import UNet
 from tests.implementations.toys import F64, Given, draw, lively, refuse, rough
@@ -98,6 +99,14 @@ def test_a_step_takes_times_and_noise_of_each_row_and_goes_either_way():
 def test_gradients_pass_through_all_that_a_step_is_made_of():
     given = [draw(2, 3, seed=k).requires_grad_() for k in range(3)]
     assert torch.autograd.gradcheck(lambda x, eps, shifted: step(rough(9), x, 6, 2, eps, shifted, sigma=0.1), given)
+
+
+@pytest.mark.parametrize("s", [0, 2])
+def test_more_added_noise_than_there_is_at_all_is_refused(s):
+    x, most = draw(2, 3), math.sqrt(1 - products(rough(9))[s])
+    step(rough(9), x, 6, s, x, x, sigma=most - 1e-9 if s else 0.0)
+    with pytest.raises(ValueError, match=rf"x_s holds less noise at s = {s} than sigma"):
+        step(rough(9), x, 6, s, x, x, sigma=most + 1e-3)
 
 
 # T2 and T3: the flow of N(0, v), whose exact network is affine.  With u = sqrt(1 / abar - 1), the noise of x_t over its
@@ -476,6 +485,14 @@ def test_distances_are_measured_on_the_way_to_noise():
         assert float(predicted[k]) == pytest.approx(float(distance(x_0, P).mean()), rel=1e-10)
 
 
+def test_distances_are_float64_whatever_the_images_are():
+    def distance(a, b):
+        return (a - b).abs().flatten(1).mean(1)
+
+    for found in h_space_asyrp.distances(lively, rough(9), draw(2, 3).float(), TAU, distance):
+        assert found.dtype == F64
+
+
 def test_editing_strength_is_what_the_interval_brings_the_prediction_nearer():
     assert h_space_asyrp.editing_strength(torch.tensor([0.125, 0.25, 0.5])).tolist() == [0.375, 0.25, 0.0]
 
@@ -490,3 +507,14 @@ def test_the_first_time_above_a_threshold_is_the_one_nearest_to_the_image(thresh
 def test_a_threshold_that_is_never_reached_is_named():
     with pytest.raises(ValueError, match=r"no distance reaches the threshold 0\.8; the largest is 0\.7"):
         h_space_asyrp.first_above(torch.tensor([2, 5]), torch.tensor([0.1, 0.7], dtype=F64), 0.8)
+
+
+# T8 on other networks than the demo's
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("base", [1, 2])
+def test_the_edit_is_not_about_one_network(base):
+    run = demo.DEMO.run(seed=base)
+    for claim in (demo.edit, demo.little_else):
+        assert claim(run, base).holds, claim(run, base)

@@ -226,8 +226,8 @@ def test_a_new_direction_is_awake_and_one_whose_last_layer_is_zero_edits_nothing
     assert waist.features(network, x, t).shape == f(waist.features(network, x, t), t).shape
     shifted = waist.changed(network, shift(f, 5, 5))
     assert not torch.allclose(shifted(x, t), network(x, t), atol=1e-3)
-    nn.init.zeros_(f.outlet.weight)
-    nn.init.zeros_(f.outlet.bias)
+    for parameter in f.outlet.parameters():
+        nn.init.zeros_(parameter)
     found = h_space_asyrp.sample(network, shifted, rough(9), x, TAU, t_edit=0)
     assert torch.equal(found, h_space_asyrp.sample(network, network, rough(9), x, TAU, t_edit=0))
 

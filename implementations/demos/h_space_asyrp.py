@@ -239,7 +239,7 @@ def little_else(run: Run, base: int = 0) -> Claim:
     return Claim(
         statement="share of the ground in all that changed, the seven factors counted in their spreads",
         value=share(run, by(run, base=base)),
-        bound=0.4,
+        bound=0.36,
         relation=">=",
         control=share(run, by(run, objective=brighter, base=base)),
         control_is="a shift learned to move the ground by 0.6, whatever else it moves",

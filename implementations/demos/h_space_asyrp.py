@@ -221,7 +221,7 @@ def edit(run: Run, base: int = 0) -> Claim:
     return Claim(
         statement="mean change of the ground of 32 held-out dark images; bright ones are 0.6 brighter",
         value=ground(run, by(run, base=base)),
-        bound=0.35,
+        bound=0.3,
         relation=">=",
         control=ground(run, by(run, symmetric=True, base=base)),
         control_is="the same shift of the same features in both terms of each step",
@@ -229,19 +229,19 @@ def edit(run: Run, base: int = 0) -> Claim:
     )
 
 
-def share(run: Run, images: Tensor) -> float:
-    """Of all that changed, in spreads of the factors, how much is the ground: the mean over images."""
+def rest(run: Run, images: Tensor) -> float:
+    """How much the six factors other than the ground changed, in their spreads: the mean over them and over images."""
     changes = torch.stack(list(factors.change(originals(run), images)), dim=1).abs()
-    return (changes[:, 0] / changes.sum(1)).mean().item()
+    return changes[:, 1:].mean().item()
 
 
 def little_else(run: Run, base: int = 0) -> Claim:
     return Claim(
-        statement="share of the ground in all that changed, the seven factors counted in their spreads",
-        value=share(run, by(run, base=base)),
-        bound=0.36,
-        relation=">=",
-        control=share(run, by(run, objective=brighter, base=base)),
+        statement="mean change of the six factors other than the ground, in their spreads; the ground's is about two",
+        value=rest(run, by(run, base=base)),
+        bound=0.6,
+        relation="<=",
+        control=rest(run, by(run, objective=brighter, base=base)),
         control_is="a shift learned to move the ground by 0.6, whatever else it moves",
         of="section 2.3, the loss of a direction",
     )
@@ -273,7 +273,7 @@ def one_for_all(run: Run) -> Claim:
     return Claim(
         statement="mean change of the ground when all images get one shift at each time, the mean of other images'",
         value=change(shifts),
-        bound=0.35,
+        bound=0.3,
         relation=">=",
         control=change(random),
         control_is="random shifts of the same lengths",

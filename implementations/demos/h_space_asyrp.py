@@ -340,11 +340,16 @@ def what_changes(run: Run) -> Figure:
     )
 
 
+def evaluations(run: Run) -> int:
+    """Of the network, for one edited image: two a step while editing, one after."""
+    return TRAINED + int((frozen(run).tau >= frozen(run).t_edit).sum())
+
+
 DEMO = Demo(
     claims=(adds_up, divided, edit, little_else, one_for_all),
     figures=(edits, what_changes),
     network=network,
     steps=3,
     data=("shapes",),
-    network_evaluations=lambda run: TRAINED + int((frozen(run).tau >= frozen(run).t_edit).sum()),
+    network_evaluations=evaluations,
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kb_tools.cli.app import TABLE
 from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.records.store import Collection
 
@@ -56,3 +57,11 @@ def test_every_method_has_a_row_and_no_other():
     lacking, gone = set(known) - set(named), set(named) - set(known)
     assert not lacking, f"give these a row in README's table of methods: {lacking}"
     assert not gone and len(named) == len(known), f"README's table names what is no method, or twice: {gone or named}"
+
+
+def test_every_command_that_it_shows_is_one():
+    shown = re.findall(
+        r"^    (?:\.venv/bin/)?kb ([a-z-]+)|&& kb ([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert len(shown) > 20
+    assert {first or second for first, second in shown} <= set(TABLE)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kb_tools.check import files, methods, outside, relations, showcases, wording
 from kb_tools.errors import Problem
+from kb_tools.records.notes import notes_path
 from kb_tools.records.settings import settings_document
 from kb_tools.records.store import Collection
 
@@ -19,6 +20,7 @@ def check(collection: Collection) -> list[Problem]:
     problems = [
         *files.check_files(collection, documents, [topics, works]),
         *files.check_marks(collection),
+        *files.check_notes(collection, documents),
         *relations.check_relations(documents, topics),
         *outside.check_outside(works, documents),
         *methods.check_methods(collection, documents),
@@ -43,6 +45,7 @@ def files_of(collection: Collection, ident: str) -> set[Path]:
             module = document.string("implementation") or module
     code, tests, slug = collection.root / methods.PACKAGE, collection.root / "tests" / methods.PACKAGE, ident
     return found | {
+        notes_path(collection.papers, ident),
         code / f"{module}.py",
         code / "demos" / f"{module}.py",
         code / "evidence" / f"{slug}.yaml",

@@ -9,6 +9,7 @@ from kb_tools.errors import InvalidRecordError, Problem
 from kb_tools.progress.marks import UNKNOWN_MARKS, loads
 from kb_tools.records.fields import OUTSIDE_FILE, PAPER_KINDS, TOPICS_FILE
 from kb_tools.records.layout import canonical
+from kb_tools.records.notes import notes_files, read_notes
 from kb_tools.records.reader import Document, read_file
 from kb_tools.records.schema import schemas
 from kb_tools.records.shapes import check_id
@@ -80,6 +81,22 @@ def check_marks(collection: Collection) -> Iterator[Problem]:
         yield Problem(path, 0, 0, "marks", error.message, fix="mend it, or delete it and the marks in it")
     except (OSError, UnicodeDecodeError):
         yield Problem(path, 0, 0, "marks", "cannot be read as text", fix="mend it, or delete it and the marks in it")
+
+
+def check_notes(collection: Collection, documents: list[Document]) -> Iterator[Problem]:
+    """Every file of notes can be read, and is about a record that there is."""
+    known = {document.path.stem for document in documents}
+    called = {former: d.path.stem for d in documents if d.data is not None for former in d.strings("former_ids")}
+    for path in notes_files(collection.papers):
+        try:
+            read_notes(path)
+        except InvalidRecordError as error:
+            message = error.message.removeprefix(f"{path}: ")
+            yield Problem(path, 0, 0, "notes", message, fix=error.hint)
+        if path.stem not in known:
+            now = called.get(path.stem)
+            fix = f"call it {now}.md" if now else "give it the id of a record, or delete it"
+            yield Problem(path, 0, 0, "notes", f"there is no record {path.stem}", fix=fix)
 
 
 def _together(document: Document, data: dict) -> Iterator[Problem]:

@@ -11,7 +11,11 @@ def main(argv: list[str] | None = None) -> int:
     if arguments in (["--version"], ["-V"]):
         from kb_tools import __version__
 
-        print(f"kb {__version__}")
+        try:
+            print(f"kb {__version__}", flush=True)
+        except OSError as error:
+            sys.stderr.write(f"kb: the output: cannot be written: {error.strerror}\n")
+            return 6
         return 0
     try:
         from kb_tools.cli.app import run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import sys
@@ -12,10 +11,7 @@ import click
 
 from kb_tools import __version__
 from kb_tools.cli.output import say, speak_any_script
-from kb_tools.errors import KbError, StorageError
-
-# What a full disk, a quota, a read-only tree and a folder of somebody else answer: no bug of ours.
-_STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
+from kb_tools.errors import STORAGE, KbError, StorageError
 
 # section -> command -> (module under kb_tools.cli, one-line help); a test holds this and the commands together.
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -24,6 +20,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "search": ("listing", "Find records by words in title, authors, aliases, topics or summary."),
         "show": ("show", "Show everything about one record."),
         "open": ("open_", "Open the page, PDF or code of a record in your browser."),
+        "pdf": ("pdf", "Download a record's PDF to your cache, and say where it is."),
         "next": ("path", "Say what to read next, and why."),
         "order": ("path", "Give the order to read everything in, or all that a goal needs."),
         "graph": ("graph", "Look at the records as a graph: edges, figures, what is missing."),
@@ -36,6 +33,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Records": {
         "add": ("add", "Add papers by arXiv id, arXiv address, or DOI."),
         "cite": ("cite", "Suggest citations from Semantic Scholar and OpenAlex."),
+        "updates": ("updates", "Say which papers have a new version, a journal, or were withdrawn."),
         "refresh": ("cite", "Look for what is new upstream: fields, versions, citations."),
         "set": ("set_", "Set fields of records, without an editor."),
         "tag": ("set_", "Put records under topics, or take them out."),
@@ -43,6 +41,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "rm": ("rm", "Remove records, and the edges that lead to them."),
         "mv": ("mv", "Give a record another id, everywhere."),
         "dedupe": ("dedupe", "List records that could be one, or make one of two."),
+        "notes": ("notes", "Write, show or list your notes on records."),
         "edit": ("edit", "Open a record in your editor; only what is valid is kept."),
         "import": ("import_", "Add the works that a bibliography or a reading list names."),
         "export": ("export", "Write records as BibTeX, CSL-JSON, RIS, CSV, JSON or Markdown."),
@@ -69,11 +68,14 @@ TABLE = {name: entry for section in COMMANDS.values() for name, entry in section
 CALLED_ELSEWHERE = {
     **dict.fromkeys(("delete", "del", "remove", "drop"), "rm"),
     **dict.fromkeys(("rename", "move"), "mv"),
-    **dict.fromkeys(("update", "upgrade", "fetch", "pull", "sync", "watch", "outdated"), "refresh"),
+    **dict.fromkeys(("update", "upgrade", "fetch", "pull", "sync"), "refresh"),
+    **dict.fromkeys(("watch", "outdated", "news", "versions", "changes"), "updates"),
     **dict.fromkeys(("tags", "labels", "categories"), "topics"),
     **dict.fromkeys(("label", "untag"), "tag"),
     **dict.fromkeys(("duplicates", "dups", "dupes", "merge"), "dedupe"),
-    **dict.fromkeys(("browse", "web", "pdf"), "open"),
+    **dict.fromkeys(("note", "annotate", "comment", "annotations"), "notes"),
+    "download": "pdf",
+    **dict.fromkeys(("browse", "web"), "open"),
     **dict.fromkeys(("ls", "papers", "all"), "list"),
     **dict.fromkeys(("find", "grep"), "search"),
     **dict.fromkeys(("info", "cat", "view", "get", "abstract", "links", "url"), "show"),
@@ -178,9 +180,9 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        if error.errno not in _STORAGE:
+        if error.errno not in STORAGE:
             raise
-        say(f"kb: {error.filename or 'a file'}: cannot be read or written: {error.strerror}")
+        say(f"kb: {error.filename or 'the output'}: cannot be read or written: {error.strerror}")
         say("    check the free space and the permissions, then run the command again")
         return StorageError.exit_code
     return result if isinstance(result, int) else 0

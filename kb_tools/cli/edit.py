@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def _keep(draft: Path, text: str) -> None:
     try:
         draft.write_bytes(text.encode("utf-8"))
     except OSError as error:
+        with suppress(OSError):  # the next edit would go on with what of it is there
+            draft.unlink(missing_ok=True)
         raise StorageError(f"{draft}: cannot be written: {error.strerror}", hint="check the permissions") from None
 
 
@@ -94,7 +97,7 @@ def _edited(draft: Path, path: Path) -> Document:
     """The draft after the editor was closed, again and again while it is not valid and somebody is there to ask."""
     line = 0
     while True:
-        _open(draft, line)
+        open_editor(draft, line, otherwise="the record is as it was")
         try:
             raw = draft.read_bytes()
         except OSError as error:
@@ -118,7 +121,12 @@ def _validate(document: Document) -> None:
     check_id(document)
 
 
-def _open(file: Path, line: int) -> None:
+def open_editor(file: Path, line: int = 0, *, otherwise: str) -> None:
+    """Let a person change a file, and come back when the editor is closed.
+
+    line: where to begin, for editors known to take one.  otherwise: how things are when the editor ends with an error,
+    for the message.  Raises UsageError where no editor can be started, KbError where it ends with an error.
+    """
     named = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not named:
         if not sys.stdin.isatty():
@@ -137,4 +145,4 @@ def _open(file: Path, line: int) -> None:
     except OSError as error:
         raise UsageError(f"cannot start {command[0]}: {error.strerror}", hint="set VISUAL to your editor") from None
     if code:
-        raise KbError(f"{command[0]} ended with exit code {code}; the record is as it was")
+        raise KbError(f"{command[0]} ended with exit code {code}; {otherwise}")

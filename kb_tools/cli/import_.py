@@ -19,9 +19,9 @@ from kb_tools.cli.output import (
     with_collection,
 )
 from kb_tools.errors import InvalidRecordError, NotFoundError, UsageError
-from kb_tools.exchange.importing import Row, plan
 from kb_tools.exchange.reading import FORMS, decode, form_of, read
 from kb_tools.exchange.work import Reading
+from kb_tools.incoming.pipeline import Row, Wishes, take
 from kb_tools.records.store import Collection
 
 _SHADES = ({"fg": "cyan"}, {"bold": True}, None, None, {"dim": True})
@@ -58,10 +58,9 @@ def import_command(
       kb import README.md --strict
       curl -s https://example.org/list.md | kb import - --format markdown
     """
-    rows = plan(collection, reading_of(file, form, encoding))
-    lost = [row for row in rows if row.remarks or row.taken_for]
+    rows = take(collection, reading_of(file, form, encoding), Wishes(strict=strict), dry_run=dry_run)
+    lost = [row for row in rows if row.lossy]
     changes = [] if strict and lost else [row.change for row in rows if row.change]
-    collection.write(changes, dry_run=dry_run)
     name = "stdin" if file == "-" else file
     _report(collection, name, rows, written=bool(changes) and not dry_run, as_json=as_json)
     put_changes(collection, changes, dry_run=dry_run and not as_json)

@@ -103,7 +103,8 @@ def search_command(collection: Collection, words: tuple[str, ...], sort: str | N
     """Find records that contain every word, wherever it stands, best match first.
 
     Case and accents do not matter.  Ids and aliases count most, then titles, authors, topics and venues, summaries,
-    and last abstracts and notes.  Where nothing is found, words that look like yours are suggested.
+    and last abstracts and notes, those of `kb notes` too.  Where nothing is found, words that look like yours are
+    suggested.
 
     \b
     Examples:

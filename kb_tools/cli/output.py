@@ -152,8 +152,11 @@ def put_file(file: str, text: str, *, dry_run: bool) -> None:
     if not file or target.is_dir():
         raise UsageError(f"{file or 'an empty name'} is no file to write to", hint="name a file, or - for stdout")
     if target.exists() and not target.is_file():  # a device or a pipe has nothing to keep, and must stay what it is
-        if not dry_run:
-            target.write_text(text, encoding="utf-8")
+        try:
+            if not dry_run:
+                target.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise StorageError(f"{target}: cannot be written: {error.strerror}") from None
         return
     try:
         before = target.read_bytes() if target.exists() else None

@@ -12,6 +12,7 @@ import click
 from kb_tools.cli.output import cut, json_option, put, put_json, say, shown_path, style, terminal, with_collection
 from kb_tools.methods.equations import anchor_name
 from kb_tools.records.index import Entry
+from kb_tools.records.notes import notes_path
 from kb_tools.records.store import Collection
 
 _LABEL = 13
@@ -37,11 +38,16 @@ def show_command(collection: Collection, record: str, abstract: bool, as_json: b
     entries = {entry.id: entry for entry in index.entries()}
     relations = _relations(ident, entries)
     evidence = _evidence(collection, data)
+    notes = notes_path(collection.papers, ident)
+    written = shown_path(notes, collection) if notes.is_file() else None
     if as_json:
-        put_json({**data, **relations, "path": entries[ident].path, "links": links(data), "evidence": evidence})
+        more = {"path": entries[ident].path, "notes_file": written, "links": links(data), "evidence": evidence}
+        put_json({**data, **relations, **more})
         return
     for line in _lines(data, relations, evidence, entries, index.topics(), abstract):
         put(line)
+    if written:
+        put(_field("your notes", written))
     put(_field("record", shown_path(collection.root / entries[ident].path, collection)))
     if data.get("withdrawn"):
         say(f"kb: {ident} was withdrawn")

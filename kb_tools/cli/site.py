@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import click
 
 from kb_tools.cli.output import json_option, put, put_json, say, shown_path, with_collection
-from kb_tools.errors import KbError
+from kb_tools.errors import STORAGE, KbError, StorageError
 from kb_tools.records.store import Collection
 
 
@@ -25,7 +27,8 @@ def build_command(collection: Collection, out: str | None, keep_going: bool, as_
       kb build && kb serve --open
     """
     target = Path(out).absolute() if out else collection.root / "build"
-    report = _loaded("kb_tools.site.build").build(collection, target, strict=not keep_going)
+    with _extra_needed(), _room_needed(target):
+        report = import_module("kb_tools.site.build").build(collection, target, strict=not keep_going)
     if as_json:
         put_json(
             {
@@ -61,17 +64,32 @@ def serve_command(collection: Collection, host: str, port: int, open_browser: bo
     Example:
       kb serve --port 8080 --open
     """
-    _loaded("kb_tools.site.serve").serve(collection, host, port, open_browser)
+    with _extra_needed(), _room_needed(collection.root / "build"):
+        import_module("kb_tools.site.serve").serve(collection, host, port, open_browser)
 
 
-def _loaded(name: str) -> ModuleType:
-    """A module of the site, which needs what the base installation of `kb` leaves out."""
-    from importlib import import_module
-
+@contextmanager
+def _room_needed(target: Path) -> Iterator[None]:
+    """Name the folder that is built in where the system does not say which file it could not write."""
     try:
-        return import_module(name)
+        yield
+    except OSError as error:
+        if error.errno not in STORAGE or error.filename:
+            raise
+        hint = "check the free space; what was built before can be deleted, and is built again"
+        raise StorageError(f"{target}: cannot be written: {error.strerror}", hint=hint) from None
+
+
+@contextmanager
+def _extra_needed() -> Iterator[None]:
+    """Say what to install where a package of the extra [site] is missing, at the start or only when it is used.
+
+    Errors: KbError for a package of somebody else; a module of our own that is missing is a bug, and shows as one.
+    """
+    try:
+        yield
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] == "kb_tools":
+        if error.name and error.name.split(".")[0] in ("kb_tools", "implementations"):
             raise
         raise KbError(
             f"the site needs {error.name}, which is not installed",

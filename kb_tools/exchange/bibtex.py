@@ -2,7 +2,8 @@
 
 An exported entry is what a paper cites plus, in fields that styles pass over, what the entry needs to come back as the
 record it was: the id (`ids`, biblatex's aliases of a key), kind, venue as the record has it, year of the first version
-(`origdate`; `year` is that of the publication), topics, links, aliases, summary and abstract.
+(`origdate`; `year` is that of the publication), topics, links, aliases, summary and abstract; and the rest of the
+record, which no program has a name for, in one field of ours.
 """
 
 from __future__ import annotations
@@ -11,35 +12,18 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kb_tools.errors import InvalidRecordError
+from kb_tools.exchange import whole
 from kb_tools.exchange.arxiv_places import arxiv_in
 from kb_tools.exchange.bibtex_entries import BibEntry, entries
 from kb_tools.exchange.latex import NotLatexError, escaped, plain
 from kb_tools.exchange.names import is_literal, people
 from kb_tools.exchange.venue import venue_of
-from kb_tools.exchange.work import Data, Reading, Work, address
+from kb_tools.exchange.work import Data, Reading, Unread, Work, address
 from kb_tools.records.fields import KINDS, PUBLICATION_FIELDS
 from kb_tools.records.naming import family_word, title_words
 from kb_tools.records.reference import arxiv_id, doi
 
-# The fields of a record that an exported entry carries, and gives back unchanged.
-CARRIED = (
-    "id",
-    "kind",
-    "title",
-    "authors",
-    "year",
-    "venue",
-    "publication",
-    "key",
-    "arxiv",
-    "arxiv_version",
-    "doi",
-    "links",
-    "aliases",
-    "topics",
-    "summary",
-    "abstract",
-)
 _VENUES = (
     "venue",
     "journal",
@@ -140,10 +124,12 @@ def entry(record: Data, key: str) -> str:
 
 
 def dumps(records: Mapping[str, Data], citation_keys: Mapping[str, str]) -> str:
-    """Text of a BibTeX file from which `loads` gets back the carried fields of every record."""
-    entries = [
-        (citation_keys[ident], _type(record), _cited(record) | _own(record)) for ident, record in records.items()
-    ]
+    """Text of a BibTeX file from which `loads` gets back every record as it was."""
+    entries = []
+    for ident, record in records.items():
+        key, kind, fields = citation_keys[ident], _type(record), _cited(record) | _own(record)
+        found = _work(BibEntry(1, kind, key, {name: value for name, value in fields.items() if value})).fields
+        entries.append((key, kind, fields | {whole.NAME: whole.plainest(whole.rest(record, found))}))
     return _written(entries)
 
 
@@ -247,21 +233,30 @@ def _written(entries: list[tuple[str, str, dict[str, str]]]) -> str:
 def loads(text: str) -> Reading:
     """Every work of a BibTeX file, those that stand under one key included, and the entries that cannot be read."""
     found, unread = entries(text)
-    return Reading([_work(one) for one in found], unread)
+    works = []
+    for one in found:
+        carried = one.fields.get(whole.NAME)
+        try:
+            work = _work(one)
+            works.append(work if carried is None else whole.restored(work, whole.from_plainest(carried)))
+        except InvalidRecordError as error:
+            unread.append(Unread(one.line, f"@{one.kind}{{{one.key}: {error.message}", refused=True))
+    return Reading(works, unread)
 
 
 def _work(one: BibEntry) -> Work:
     fields, text = one.fields, _Texts(one.fields, one.remarks)
     subtype, ident = fields.get("entrysubtype", ""), fields.get("ids", "")
-    ours = subtype in KINDS and bool(ident)  # an export of ours: `year` is that of the publication there
+    # In an export of ours `year` is that of the publication.
+    ours = subtype in KINDS and bool(ident or fields.get(whole.NAME))
     author = fields.get("author") or (fields.get("editor") if one.kind in _EDITED else None) or ""
     authors, doubts = people(author)
     one.remarks += doubts
     found_arxiv, version = arxiv_in(fields)
     data: dict[str, Any] = {
-        "id": ident if ours else None,
+        "id": (ident or None) if ours else None,
         "kind": subtype if ours else _KIND_OF_TYPE.get(one.kind, "paper"),
-        "title": text.title(),
+        "title": text.title() if ours else _unquoted(text.title()),
         "authors": [name for name in (_line(text.of("author", name)) for name in authors) if name],
         "year": _year(fields, one.remarks, ours=ours),
         "venue": _venue(fields, text),
@@ -354,6 +349,11 @@ def _address(value: str) -> str | None:
     value = found[1].strip() if found else value
     value = value.replace(r"\_", "_").replace(r"\%", "%").replace(r"\&", "&").replace(r"\#", "#").replace(r"\~", "~")
     return value if re.match(r"https?://\S+$", value) else None
+
+
+def _unquoted(title: str) -> str:
+    """A title without the quotation marks that some databases put around all of it."""
+    return title[1:-1].strip() if re.fullmatch(r'"[^"]+"', title) else title
 
 
 def _line(value: str) -> str:

@@ -21,6 +21,7 @@ _DEEPEST = 8  # parents above an entry
 _NAME = re.compile(r"\s*,?\s*([A-Za-z][\w.:+/-]*)\s*=\s*")
 _WORD = re.compile(r"[^\s#,{}\"=]+")
 _FIELDS_OUTSIDE = re.compile(r"""(?m)^\s*[,}]|[\w-]+\s*=\s*[{"]|@\w+\s*[{(]""")
+_COMMENTED = re.compile(r"(?m)^[ \t]*%+[ \t]*(@(?!comment|string|preamble)[A-Za-z]+[ \t]*[{(].*)", re.IGNORECASE)
 # What a parent does not pass on: it is of the parent alone.
 _OWN = frozenset(
     [
@@ -68,6 +69,7 @@ def entries(text: str) -> tuple[list[BibEntry], list[Unread]]:
     macros = {month[:3].lower(): month for month in _MONTHS}
     found: list[BibEntry] = []
     unread: list[Unread] = []
+    text = _without_what_is_commented_out(text, unread)
     for kind, line, key, raw in _blocks(text, unread):
         entry = BibEntry(line, kind, key)
         try:
@@ -84,6 +86,20 @@ def entries(text: str) -> tuple[list[BibEntry], list[Unread]]:
     _inherit(found)
     unread += [Unread(one.line, f"@set{{{one.key}: a set of other entries") for one in found if one.kind == "set"]
     return [one for one in found if one.kind not in _NO_WORKS], unread
+
+
+def _without_what_is_commented_out(text: str, unread: list[Unread]) -> str:
+    """The text with entries behind `%` as empty lines.  BibTeX itself reads them; biber and their author do not."""
+    if not _COMMENTED.search(text):
+        return text
+    lines = text.split("\n")
+    inside = False
+    for number, line in enumerate(lines):
+        if begun := _COMMENTED.match(line):
+            unread.append(Unread(number + 1, f"commented out: {begun[1][:60]}"))
+        inside = bool(begun) or (inside and line.lstrip().startswith("%"))
+        lines[number] = "" if inside else line
+    return "\n".join(lines)
 
 
 class _Refused(ValueError):
@@ -197,7 +213,7 @@ def _inherit(found: list[BibEntry]) -> None:
 
 def _take(child: BibEntry, parent: BibEntry, *, whole: bool) -> None:
     for name, value in parent.fields.items():
-        if whole or name not in _OWN:
-            child.fields.setdefault(name, value)
-    if not whole and child.kind in _INSIDE and parent.fields.get("title"):
-        child.fields.setdefault("booktitle", parent.fields["title"])
+        if (whole or name not in _OWN) and not child.fields.get(name):
+            child.fields[name] = value
+    if not whole and child.kind in _INSIDE and parent.fields.get("title") and not child.fields.get("booktitle"):
+        child.fields["booktitle"] = parent.fields["title"]

@@ -1,4 +1,4 @@
-"""What a file says of a work, made fit for a record: a field that cannot be kept costs itself and one remark."""
+"""What is said of a work, made fit for a record: a field that cannot be kept costs itself and one remark."""
 
 from __future__ import annotations
 

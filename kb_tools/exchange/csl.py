@@ -122,7 +122,7 @@ def loads(text: str, name: str) -> Reading:
     if not isinstance(items, list):
         raise InvalidRecordError(f"{name} is no list of CSL items", hint=_HINT)
     works, unread = [], []
-    for number, one in enumerate(items, 1):
+    for number, one in enumerate(map(_flat, items), 1):
         if isinstance(one, dict) and isinstance(one.get("title"), str):
             try:
                 works.append(_whole(_work(number, one), one.get("custom")))
@@ -131,6 +131,14 @@ def loads(text: str, name: str) -> Reading:
         else:
             unread.append(Unread(number, f"item {number} has no title", refused=True))
     return Reading(works, unread)
+
+
+def _flat(item: object) -> object:
+    """An item whose titles are texts: a registry of DOIs has lists of one."""
+    if not isinstance(item, dict):
+        return item
+    lists = {name: item.get(name) for name in ("title", "container-title")}
+    return item | {name: one[0] for name, one in lists.items() if isinstance(one, list) and one}
 
 
 def _whole(work: Work, custom: object) -> Work:
@@ -177,7 +185,8 @@ def _people(names: object) -> list[str]:
         if isinstance(name, dict):
             parts = ("given", "dropping-particle", "non-dropping-particle", "family", "suffix")
             found.append(
-                str(name.get("literal") or "") or " ".join(str(name[part]) for part in parts if name.get(part))
+                str(name.get("literal") or name.get("name") or "")
+                or " ".join(str(name[part]) for part in parts if name.get(part))
             )
     return [" ".join(name.split()) for name in found if name.strip()]
 

@@ -33,6 +33,15 @@ _FORMULA = re.compile(
 _TWO_WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,} +[A-Za-z]{2,}")
 _MATHS = re.compile(r"(?<!\\)(\$[^$]*\$)")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
+# Commands that only say how text looks, or how a style sorts it, and that the converter does not know.
+_LOOKS = re.compile(
+    r"\\(?:text(?:tt|sc|sf|rm|up|md|sl|normal|subscript|superscript)|text|mbox|hbox|underline|uline)\s*(?=\{)"
+    r"|\\(?:em|it|bf|sc|sf|sl|tt|rm|bfseries|mdseries|itshape|slshape|scshape|upshape|ttfamily|sffamily|rmfamily|small|"
+    r"large|normalsize|normalfont|protect|relax|xspace)(?![A-Za-z])\s*"
+    r"|\\noopsort\s*\{[^{}]*\}"
+)
+_LOGO = re.compile(r"\\((?:La|Bib)?TeX)(?![A-Za-z])")
+_URL = re.compile(r"https?://[^\s{}]+")
 _ACCENT = re.compile(
     r"""(\{?)(
         \\["'`^~=.]\s*(?:\{\\?[A-Za-z]\}|\\[ij](?![A-Za-z])|[A-Za-z])
@@ -140,6 +149,8 @@ def _prepared(value: str) -> str:
 
 def _protected(value: str) -> str:
     """Text whose unknown commands, with the groups behind them, are written as the text that they are."""
+    value = _LOGO.sub(r"\1", _LOOKS.sub("", value)) if "\\" in value else value
+    value = _URL.sub(lambda url: url.group().replace("~", r"\textasciitilde{}"), value) if "~" in value else value
     found = [command for command in _COMMAND.finditer(value) if not _is_known(command[1])]
     if not found:
         return value

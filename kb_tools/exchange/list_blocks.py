@@ -23,6 +23,8 @@ _TAGS = re.compile(
     r"</?(?:li|ul|ol|br|hr|div|details|summary|table|thead|tbody|tr|td|th|center|h[1-6]|font|kbd|code)\b[^<>]*>", re.I
 )
 _ITEM_OF_A_PAGE = re.compile(r"(?i)\s*<(?:li|tr)\b")
+_ITEM_INSIDE = re.compile(r"(?i)<(?:li|tr)\b")
+_EMPHASIS = re.compile(r"<(b|strong|summary|i|em)\b[^<>]*>\s*([^<>]+?)\s*</\1\s*>", re.IGNORECASE)
 LONGEST = 20_000  # letters of one block: no list has an item of that length
 
 
@@ -30,7 +32,7 @@ class Block(NamedTuple):
     """line: of its first line, from 1.  section: the headings above it, outermost first.  lines: what is written.
 
     depth: how many lists it stands in.  opens: it is the first block of an item.  cells: header -> text, for a row.
-    readable: it is no code, and not longer than anything that somebody writes.
+    readable: it is no code, and not longer than anything that somebody writes.  heading: it is the last of `section`.
     """
 
     line: int
@@ -40,6 +42,7 @@ class Block(NamedTuple):
     opens: bool = False
     cells: Mapping[str, str] | None = None
     readable: bool = True
+    heading: bool = False
 
 
 def blocks(text: str) -> Iterator[Block]:
@@ -61,6 +64,7 @@ def blocks(text: str) -> Iterator[Block]:
             level = int(token.tag[1:])
             words = _written(next(rows).content, references)
             section = [*((deep, name) for deep, name in section if deep < level), (level, words)]
+            yield Block(line, tuple(name for _, name in section), [words.replace("\n", " ")], heading=True)
         elif token.type == "table_open":
             yield from _table(rows, above, references)
         elif token.type in ("list_item_open", "list_item_close"):
@@ -69,10 +73,19 @@ def blocks(text: str) -> Iterator[Block]:
         elif token.type == "fence" or (token.type == "inline" and len(token.content) > LONGEST):
             yield Block(line, above, [token.content], depth, readable=False)
         elif token.type == "inline":
-            page = _ITEM_OF_A_PAGE.match(token.content) is not None
-            lines = _written(token.content, references).split("\n")
-            yield Block(line, above, lines, depth + page, opens or page)
-            opens = False
+            for offset, text in _parts(token.content):
+                page = _ITEM_OF_A_PAGE.match(text) is not None
+                lines = _written(text, references).split("\n")
+                yield Block(line + offset, above, lines, depth + page, opens or page)
+                opens = False
+
+
+def _parts(text: str) -> Iterator[tuple[int, str]]:
+    """The items of a page's own list, each by the lines before it; anything else is one part."""
+    begun = [found.start() for found in _ITEM_INSIDE.finditer(text)] if "<" in text else []
+    for start, end in zip([0, *begun], [*begun, len(text)], strict=True):
+        if text[start:end].strip():
+            yield text.count("\n", 0, start), text[start:end]
 
 
 def _table(tokens: Iterator[Token], section: tuple[str, ...], references: Mapping[str, str]) -> Iterator[Block]:
@@ -106,9 +119,15 @@ def _written(text: str, references: Mapping[str, str]) -> str:
     text = _IMAGE.sub("", _BADGE.sub(r"[[\1](\2)]", text)) if "![" in text or "<img" in text else text
     if "<" in text:
         text = _ANCHOR.sub(lambda found: f"[{found[2].strip()}]({found[1]})", text)
+        text = _EMPHASIS.sub(lambda found: _starred(found[2], "*" if found[1].lower() in ("i", "em") else "**"), text)
         text = _TAGS.sub(" ", without_markup(text))
     # The words of a link may run over several lines.
     return re.sub(r"\[([^\[\]]*\n[^\[\]]*)\]\(", lambda found: f"[{' '.join(found[1].split())}](", text).strip()
+
+
+def _starred(words: str, stars: str) -> str:
+    """Words of a page in bold or italics, in Markdown's own way."""
+    return words if "*" in words else f"{stars}{words}{stars}"
 
 
 def _resolved(found: re.Match[str], references: Mapping[str, str]) -> str:

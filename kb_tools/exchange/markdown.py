@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+from kb_tools.exchange import whole
 from kb_tools.exchange.work import Data, address
 from kb_tools.records.fields import PAPER_KINDS, RESOURCE_KINDS
 
@@ -24,37 +26,61 @@ _MARKUP = re.compile(r"[\\`*_\[\]<>&|~]")
 
 
 def dumps(records: Mapping[str, Data], topics: Mapping[str, str], title: str) -> str:
-    """Papers under their first topic, in the order of `topics` (id -> title), newest year first; then resources."""
+    """Papers under their first topic, in the order of `topics` (id -> title), newest year first; then resources.
+
+    What a list does not say stands in a comment under its entry, which nobody sees, and comes back.
+    """
+    from kb_tools.exchange import lists
+
+    lines, begun = _lines(records, topics, title)
+    found = {work.line: boxed(work.fields) for work in lists.loads("\n".join(lines)).works}
+    # From the end, so that the numbers of the lines before stay right.
+    for line, ident in sorted(begun.items(), reverse=True):
+        carried = whole.text(whole.rest(records[ident], found.get(line, {})))
+        lines.insert(lines.index("", line), f"  <!-- {whole.NAME} {carried} -->")
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _lines(records: Mapping[str, Data], topics: Mapping[str, str], title: str) -> tuple[list[str], dict[int, str]]:
+    """The list, and the records by the line, from 1, on which each begins."""
+    begun: dict[int, str] = {}
     papers = [record for record in records.values() if record["kind"] in PAPER_KINDS]
     lines = [f"# {_text(title)}", "", *_PREFACE, "## Papers", ""] if papers else [f"# {_text(title)}", "", *_PREFACE]
     for topic in [*topics, None]:
         chosen = [paper for paper in papers if _first_topic(paper, topics) == topic]
         if chosen:
-            lines += [f"### {_text(topics[topic] if topic else 'Other')}", "", *_by_year(chosen)]
+            lines += [f"### {_text(topics[topic] if topic else 'Other')}", ""]
+            _by_year(lines, chosen, begun)
     resources = [record for record in records.values() if record["kind"] not in PAPER_KINDS]
     if resources:
         lines += ["## Resources", ""]
         for kind in RESOURCE_KINDS:
             chosen = [record for record in resources if record["kind"] == kind]
             if chosen:
-                lines += [f"### {HEADINGS[kind]}", "", *_by_year(chosen)]
-    return "\n".join(lines).rstrip("\n") + "\n"
+                lines += [f"### {HEADINGS[kind]}", ""]
+                _by_year(lines, chosen, begun)
+    return lines, begun
+
+
+def boxed(fields: dict[str, Any]) -> dict[str, Any]:
+    """What a reader found in an entry of ours: an empty box says `unread`."""
+    return {"status": "unread"} | fields
 
 
 def _first_topic(record: Data, topics: Mapping[str, str]) -> str | None:
     return next((topic for topic in record.get("topics") or [] if topic in topics), None)
 
 
-def _by_year(records: Iterable[Data]) -> Iterator[str]:
+def _by_year(lines: list[str], records: Iterable[Data], begun: dict[int, str]) -> None:
     year = -1
     for record in sorted(
         records, key=lambda one: (-(one.get("year") or 0), -(one.get("worth_reading") or 0), one["title"])
     ):
         if (record.get("year") or 0) != year:
             year = record.get("year") or 0
-            yield from (f"#### {year or 'No year'}", "")
-        yield from _entry(record)
-        yield ""
+            lines += [f"#### {year or 'No year'}", ""]
+        begun[len(lines) + 1] = record["id"]
+        lines += [*_entry(record), ""]
 
 
 def _entry(record: Data) -> Iterator[str]:

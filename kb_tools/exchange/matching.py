@@ -97,7 +97,13 @@ class Known:
         arxiv, doi = identifiers(fields)
         card.arxiv, card.doi = card.arxiv or arxiv, card.doi or doi
 
-    def find(self, fields: Mapping[str, Any], *, ours: bool) -> Found:
+    def by_identifier(self, fields: Mapping[str, Any]) -> str | None:
+        """The record with the arXiv id of a work, or else with its DOI."""
+        arxiv, doi = identifiers(fields)
+        found = [*self.marks.get(f"arxiv:{arxiv}", []), *self.marks.get(f"doi:{doi}", [])]
+        return found[0] if found else None
+
+    def find(self, fields: Mapping[str, Any], *, ours: bool, asked: bool = False) -> Found:
         """The record that a work is, and those that it may be.
 
         Nothing may speak against it: two arXiv ids, two DOIs, or two titles by different people are two works.  An
@@ -105,20 +111,23 @@ class Known:
         addresses.  A DOI and an address, which a whole book or a repository may share, count under one title only; what
         is no paper, such as a video, is its address.
 
-        ours: an export of a collection says for certain what kind a work is; others guess.
+        ours: an export of a collection says for certain what kind a work is; others guess.  asked: a service gave its
+        identifiers, which are right whatever the title: each is believed.
         """
         card = _Card(fields)
         marked = self._marked(fields, card, ours=ours)
         named = self._named(fields, card, ours=ours)
         arxiv = self.marks.get(f"arxiv:{card.arxiv}", []) if card.arxiv else []
+        shared = self.marks.get(f"doi:{card.doi}", []) if asked and card.doi else []
         believed = [ident for ident in marked if ident in arxiv]
+        believed += [ident for ident in shared if ident in marked and not self._contradicted(card, ident)]
         possible = [ident for ident in dict.fromkeys([*named, *marked]) if not self._contradicted(card, ident)]
         both = [ident for ident in named if ident in marked and ident in possible]
         sure = [ident for ident in named if ident in possible]
         sure += [ident for ident in marked if ident in possible and self._one_title(fields, ident)]
         # The same title may be a paper and its author's post: only an address can tell, else the kind does.
         sure.sort(key=lambda ident: (self.cards[ident].kind == "paper") != (card.kind == "paper"))
-        if believed and sure and believed[0] not in sure:
+        if believed and sure and believed[0] not in sure and not asked:
             return Found(sure[0], odd=(f"its arXiv id is that of {believed[0]}",))
         found = [*(ident for ident in both if ident in believed), *believed, *both, *sure]
         if found:
@@ -192,6 +201,7 @@ def match(
 ) -> list[Matched]:
     """For every work its record: the one that exists, or a new one; no work becomes a record twice.
 
+    A work that somebody asked for needs no title where the collection has it by arXiv id or DOI.
     topics: id -> title; a work is filed under those that its keywords or the headings above it name.
     taken: ids that no new record may have, because a file that is not valid has them.
     """
@@ -200,9 +210,11 @@ def match(
     matched = []
     for work in works:
         if not work.fields.get("title"):
-            matched.append(Matched(work, "", None, (*work.remarks, "has no title")))
+            ident = known.by_identifier(work.fields) if work.asked else None
+            says = () if ident else ("has no title",)
+            matched.append(Matched(work, ident or "", None, (*work.remarks, *says)))
             continue
-        ident, maybe, odd = known.find(work.fields, ours=work.ours)
+        ident, maybe, odd = known.find(work.fields, ours=work.ours, asked=work.asked is not None)
         if ident is None:
             matched.append(_new(work, known, topics, maybe))
             continue
@@ -255,7 +267,7 @@ def _record(work: Work, known: Known, topics: Mapping[str, str]) -> dict[str, An
     )
     fields["id"] = propose_id(fields, known.ids) if taken else wanted
     fields["topics"] = _topics(work, topics)
-    if not work.ours:
+    if not work.ours and not work.asked:
         claimed: list[str] = [name for name in _CLAIMED if fields.get(name)]
         fields["unverified"] = claimed
         if fields.get("worth_reading"):
@@ -267,7 +279,7 @@ def _record(work: Work, known: Known, topics: Mapping[str, str]) -> dict[str, An
 def _topics(work: Work, topics: Mapping[str, str]) -> list[str]:
     """Ids of the topics that keywords and headings name, by id or title, the nearest heading first."""
     by_name = {_name(name): ident for ident, title in topics.items() for name in (title, ident)}
-    words = [*(work.fields.get("topics") or []), *reversed(work.section)]
+    words = [*(work.fields.get("topics") or []), *(() if work.ours else reversed(work.section))]
     return list(dict.fromkeys(by_name[_name(word)] for word in words if _name(word) in by_name))
 
 

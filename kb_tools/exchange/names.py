@@ -5,12 +5,30 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from kb_tools.exchange.latex import accented
 from kb_tools.records.naming import is_collective
 from kb_tools.records.plain_text import without_markup
 
-_OTHERS = re.compile(r"(?:,?\s*\bet\s+al\b\.?|,?\s*(?:\band\b\s+|&\s*)?\bothers)\s*\.?\s*$", re.IGNORECASE)
+_OTHERS = re.compile(r"(?:,?\s*\bet\s+al\b\.?|,?\s*(?:\band\b\s+|&\s*)?\{?\bothers\}?)\s*\.?\s*$", re.IGNORECASE)
 _INITIALS = re.compile(r"(?:[A-Z]\.?[\s-]?){1,4}")
 _SUFFIX = re.compile(r"(?i)jr\.?|sr\.?|i{1,3}|iv|ph\.?d\.?|m\.?d\.?")
+# What stands beside a name and is no part of it: affiliations, notes, how it looks, an identifier of the person.
+_LOOKS = re.compile(
+    r"\\(?:text(?:bf|it|sc|rm|sf|normal)|emph|underline|uline|mbox)\s*\{([^{}]*)\}"
+    r"|\{\\(?:bf|it|em|sc|bfseries|itshape|scshape)\s+([^{}]*)\}"
+)
+_BESIDE = re.compile(
+    r"\\(?:text)?superscript\s*\{[^{}]*\}|\$\s*\^?\s*\{?[\\\w,*\s]*\}?\s*\$|\\(?:thanks|footnote|inst|orcid\w*|email)\s*\{[^{}]*\}"
+    r"|\\(?:footnotemark|dag|ddag|dagger|ddagger|textdagger|textasteriskcentered|ast|star)(?![A-Za-z])(?:\{\})?|\\\*"
+    r"|\((?:https?://)?(?:orcid(?:\.org/|:\s*))?\d{4}-\d{4}-\d{4}-\d{3}[\dX]\)|[*\u2020\u2021\u00a7\u00b6\u2709\u2070-\u2079\u00b9\u00b2\u00b3]+"
+    r"|(?<=[^\W\d_])\d+(?:,\d+)*(?=\s|,|$)",
+    re.IGNORECASE,
+)
+_NOTED = re.compile(r"\s*\([^()]*\)\s*$|\s*<[^<>]*@[^<>]*>\s*$")
+_PART = re.compile(r"([A-Za-z-]+)\s*=\s*(\{[^{}]*\}|\"[^\"]*\"|[^,]*)")
+_BY_PARTS = re.compile(r"\s*(?:family|given|prefix|suffix)(?:-i)?\s*=")
+# A family name with its initials behind it, without a comma: as medicine cites.
+_MEDICAL = re.compile(r"((?:[a-z]+ )*[^\W\d_][\w'\u2019-]+(?: [^\W\d_][\w'\u2019-]+)?) ([A-Z]{1,3})")
 
 
 class Name(NamedTuple):
@@ -61,16 +79,47 @@ def people(field: str) -> tuple[list[str], list[str]]:
     """
     from bibtexparser.middlewares.names import split_multiple_persons_names
 
-    field = without_markup(" ".join(field.split()))
-    field, others = _without_others(field)
+    field = accented(without_markup(" ".join(field.split())))
+    field = re.sub(r"\\and(?![A-Za-z])", " and ", re.sub(r"(?<!\\)~", " ", field))
+    field, others = _without_others(_LOOKS.sub(lambda found: found[1] or found[2] or "", field))
     doubts = ["not all authors are named"] if others else []
     names: list[str] = []
-    for name in split_multiple_persons_names(_joined_by_and(_without_last_and(field))):
-        found, doubt = _listed(name)
+    pieces = split_multiple_persons_names(_joined_by_and(_without_last_and(field)))
+    given_first = any(_is_whole(piece) for piece in pieces)
+    for name in pieces:
+        name, doubt = _bare(name)
+        doubts += doubt
+        found, doubt = _listed(name, given_first=given_first)
         names += found
         doubts += doubt
+    if len(names) > 1 and all(_MEDICAL.fullmatch(name) for name in names):
+        doubts.append("read as family names with initials behind them")
+        names = [_MEDICAL.sub(r"\1, \2", name) for name in names]
     whole = (split_bibtex(name).whole() for name in names)
     return [name for name in whole if name], list(dict.fromkeys(doubts))
+
+
+def _is_whole(name: str) -> bool:
+    """Whether a name of two words or more stands without a comma: given names first."""
+    return not set(name) & set("{},") and len(name.split()) > 1
+
+
+def _bare(name: str) -> tuple[str, list[str]]:
+    """One name without what stands beside it; a note in brackets is named.  What braces hold together stays."""
+    if _BY_PARTS.match(name):
+        said = {found[1].lower(): found[2].strip().strip('{}"') for found in _PART.finditer(name)}
+        given = said.get("given") or said.get("given-i", "")
+        parts = (given, said.get("prefix", ""), said.get("family", ""), said.get("suffix", ""))
+        return f"{{{' '.join(part for part in parts if part)}}}", []
+    if name.startswith("{"):
+        return name, []
+    name = " ".join(_BESIDE.sub("", name).split())
+    name = re.sub(r"(?<=[a-z]{2})\.$", "", name) if not re.search(r"\b(?:[JS]r|Inc|Ltd|al)\.$", name) else name
+    noted = _NOTED.search(name)
+    doubts = [f"not taken for a part of a name: {noted.group().strip()}"] if noted else []
+    if " with " in name:
+        doubts.append(f"not certain whether this is one person or two: {name}")
+    return name[: noted.start()] if noted else name, doubts
 
 
 def _without_others(field: str) -> tuple[str, bool]:
@@ -95,8 +144,11 @@ def _joined_by_and(field: str) -> str:
     return "".join(parts).strip()
 
 
-def _listed(name: str) -> tuple[list[str], list[str]]:
-    """The names that one name is where commas join several: `Ann Roe, Bob Doe, Cy Poe` or `Roe, A., Doe, B.`."""
+def _listed(name: str, *, given_first: bool = False) -> tuple[list[str], list[str]]:
+    """The names that one name is where commas join several: `Ann Roe, Bob Doe, Cy Poe` or `Roe, A., Doe, B.`.
+
+    given_first: another name of the field stands without a comma, so that a comma is likely to part two people.
+    """
     if "{" in name or name.count(",") == 0:
         return [name], []
     parts = [part.strip() for part in name.split(",") if part.strip()]
@@ -106,6 +158,10 @@ def _listed(name: str) -> tuple[list[str], list[str]]:
     several = [len(part.split()) > 1 and part.split()[0][0].isupper() for part in parts]
     if len(parts) >= 3 and all(several):
         return parts, []
+    if len(parts) >= 2 and all(_MEDICAL.fullmatch(part) for part in parts):
+        return [_MEDICAL.sub(r"\1, \2", part) for part in parts], []
+    if len(parts) == 2 and all(several) and given_first:
+        return parts, [f"read as two people, not as one: {name}"]
     if len(parts) == 2 and all(several) and not any(initials):
         return [name], [f"not certain whether this is one person or two: {name}"]
     if len(parts) >= 3 and not _SUFFIX.fullmatch(parts[1]):

@@ -35,7 +35,7 @@ def read(text: str, form: str, name: str) -> Reading:
 
         return ris.loads(text, name)
     # A list is CSL's; an export of a collection says which version it is.
-    if form == "csl-json" or (form == "json" and text.lstrip().startswith("[{")):
+    if form == "csl-json" or (form == "json" and text.lstrip().startswith("[")):
         from kb_tools.exchange import csl
 
         return csl.loads(text, name)

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from kb_tools.errors import InvalidRecordError
-from kb_tools.exchange.arxiv_places import arxiv_in
+from kb_tools.exchange import whole
 from kb_tools.exchange.names import split
+from kb_tools.exchange.ris_references import arxiv_of, references
 from kb_tools.exchange.venue import venue_of
 from kb_tools.exchange.work import Data, Reading, Unread, Work, address
 from kb_tools.records.reference import arxiv_id, doi
@@ -56,31 +57,53 @@ _USED = frozenset(
         "access_date",
         "name_of_database",
         "database_provider",
+        "custom8",
     ]
 )
 _PUBLISHED = {"conference": "CPAPER", "workshop": "CPAPER", "journal": "JOUR", "preprint": "UNPB"}
 
 
 def dumps(records: Mapping[str, Data], citation_keys: Mapping[str, str]) -> str:
-    """The records as RIS, one tag a line.  A preprint is a `UNPB`, an unpublished work."""
-    return "\n".join(line for ident, record in records.items() for line in (*_lines(record, citation_keys[ident]), ""))
+    """The records as RIS, one tag a line.  A preprint is a `UNPB`, an unpublished work.
+
+    What RIS has no tag for is in the last custom field, and comes back.
+    """
+    lines: list[str] = []
+    for ident, record in records.items():
+        own = list(_lines(record, citation_keys[ident]))
+        (work,) = loads("\n".join(own), ident).works
+        carried = f"C8  - {whole.NAME} {whole.text(whole.rest(record, work.fields))}"
+        lines += [*own[:-1], carried, own[-1], ""]
+    return "\n".join(lines)
 
 
 def loads(text: str, name: str) -> Reading:
     """Every reference of a RIS file, read by rispy.  Raises InvalidRecordError if it holds none."""
-    import rispy
-
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    begun = [number for number, line in enumerate(text.split("\n"), 1) if re.match(r"TY  ?-", line)]
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     try:
-        references = rispy.loads(text)
+        found = list(references(text))
     except (OSError, ValueError, KeyError) as error:
         raise InvalidRecordError(
             f"{name} is not RIS: {error}", hint="each reference is from `TY  - ` to `ER  - `"
         ) from None
-    works = [_work(line, one) for line, one in zip(begun, references, strict=False)]
-    lost = [Unread(line, "a reference that does not end, or has no type", refused=True) for line in begun[len(works) :]]
+    works, lost = [], []
+    for one in found:
+        carried = str(one.said.pop("custom8", ""))
+        try:
+            work = _whole(_work(one.line, one.said), carried)
+        except InvalidRecordError as error:
+            lost.append(Unread(one.line, f"the reference {error.message}", refused=True))
+        else:
+            works.append(work._replace(remarks=(*one.remarks, *work.remarks)))
     return Reading(works, lost)
+
+
+def _whole(work: Work, custom: str) -> Work:
+    """The record that an export wrote, or a stranger's work as it is."""
+    name, _, carried = custom.partition(" ")
+    if name == whole.NAME:
+        return whole.restored(work, carried)
+    return work._replace(remarks=(*work.remarks, "not kept: custom8")) if custom else work
 
 
 def _work(line: int, one: Data) -> Work:
@@ -88,10 +111,7 @@ def _work(line: int, one: Data) -> Work:
     kind = texts.get("type_of_reference", "")
     urls = [url for url in one.get("urls") or [] if isinstance(url, str)]
     pages_of = [url for url in urls if arxiv_id(url) is None and doi(url) is None]
-    arxiv, version = arxiv_in(
-        {"url": " ".join(urls), "doi": texts.get("doi", ""), "note": texts.get("accession_number", "")}
-        | {"journal": texts.get("journal_name") or texts.get("secondary_title") or ""}
-    )
+    arxiv, version = arxiv_of(one)
     pages = "-".join(texts[end] for end in ("start_page", "end_page") if texts.get(end))
     year = re.search(
         r"\b(1[6-9]|20)\d\d\b", texts.get("year") or texts.get("publication_year") or texts.get("date") or ""

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from kb_tools.errors import InvalidRecordError
 from kb_tools.exchange.work import Data, Work
@@ -18,17 +19,37 @@ from kb_tools.records.reader import Document
 from kb_tools.records.shapes import check_shapes
 
 NAME = "diffusion-kb"  # of the place where another program's format lets us put it
+_PLAINEST = " :,;.()[]!?*+/'"
 
 
 def rest(record: Data, found: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a record that are not what a reader found; None for one that the record does not have."""
-    return {name: record.get(name) for name in RECORD_FIELDS if (record.get(name) or None) != (found.get(name) or None)}
+    """The fields of a record that are not what a reader found; None for one that the record does not have.
+
+    The id goes along in any case: without it nothing is a record.
+    """
+    return {
+        name: record.get(name)
+        for name in RECORD_FIELDS
+        if name == "id" or (record.get(name) or None) != (found.get(name) or None)
+    }
 
 
 def text(carried: Mapping[str, Any]) -> str:
     """What is carried on one line of ASCII that no mark-up can be taken for."""
     written = json.dumps(carried, separators=(",", ":"))
     return written.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026").replace("--", "-\\u002d")
+
+
+def plainest(carried: Mapping[str, Any]) -> str:
+    """What is carried, in letters that mean nothing to TeX, and that lines may be broken in at any space."""
+    written = json.dumps(carried, separators=(",", ":"), ensure_ascii=False)
+    quoted = quote(written, safe=_PLAINEST).replace("_", "%5F").replace("~", "%7E")
+    return quoted.replace("  ", " %20")
+
+
+def from_plainest(value: str) -> str:
+    """What `plainest` wrote, as the text that `restored` reads."""
+    return unquote(" ".join(value.split()))
 
 
 def restored(work: Work, carried: object) -> Work:

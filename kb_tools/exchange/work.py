@@ -1,18 +1,30 @@
-"""What a file names: its works, as far as it tells, what of it is no work, and where each stands."""
+"""What a file or a service names: its works, as far as it tells, what of it is no work, and where each stands."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from kb_tools.services.upstream import Upstream
 
 Data = Mapping[str, Any]  # a record as plain data, whose fields have the plain types of the model
 
 
-class Work(NamedTuple):
-    """One work that a file names.
+class Asked(NamedTuple):
+    """How somebody named a work of which a service was asked, and what the service says (None: nobody did)."""
 
-    line: where, from 1.  fields: what it says, under a record's names.  remarks: what could not be taken, in words.
-    section: the headings above it, outermost first.  ours: a collection wrote it; it is taken as it is.
+    name: str
+    version: int | None = None
+    answer: Upstream | None = None
+
+
+class Work(NamedTuple):
+    """One work that a file or a service names.
+
+    line: where, from 1; of a list of references the place in it.  fields: what is said of it, under a record's names.
+    remarks: what could not be taken, in words.  section: the headings above it, outermost first.  ours: a collection
+    wrote it; it is taken as it is.  asked: it was named to a service, whose identifiers are believed.
     """
 
     line: int
@@ -20,18 +32,20 @@ class Work(NamedTuple):
     remarks: tuple[str, ...] = ()
     section: tuple[str, ...] = ()
     ours: bool = False
+    asked: Asked | None = None
 
 
 class Unread(NamedTuple):
-    """What a file holds and no work was made of.  refused: it should have been one, and cannot be read."""
+    """What no work was made of.  refused: it should have been one, and cannot be read.  name: what nobody knows."""
 
     line: int
     says: str
     refused: bool = False
+    name: str = ""
 
 
 class Reading(NamedTuple):
-    """All that a file holds."""
+    """All that a file holds, or all that was asked for."""
 
     works: list[Work]
     unread: list[Unread]

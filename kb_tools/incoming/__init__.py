@@ -1,1 +1,1 @@
-"""What servers and their reference lists say, as new records, newer fields and new edges."""
+"""The one way in (`pipeline`), what servers say of works, and what reference lists add to those that are in."""

@@ -1,4 +1,4 @@
-"""A new record from what a server says, and an old one brought up to date; a person's words are never touched."""
+"""What a server says, as fields of a record, new or brought up to date; a person's words are never touched."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 
 from kb_tools.errors import InvalidRecordError
-from kb_tools.records.index import Index
+from kb_tools.exchange.cleaning import clean
+from kb_tools.exchange.work import Asked, Work
 from kb_tools.records.layout import dump
 from kb_tools.records.naming import arxiv_slug
 from kb_tools.records.reader import Value, read_bytes
@@ -26,21 +27,30 @@ _STAND_IN_NOTE = "Title, authors and year come from "
 
 def fields_of(work: Upstream, reference: Reference) -> Data:
     """The upstream fields of a new record; where arXiv did not speak for its own paper, the record says who did."""
-    fields: Data = {
-        "title": work.title,
-        "authors": list(work.authors),
-        "year": work.year or (year_of(reference.arxiv) if reference.arxiv else None),
-        "venue": work.venue,
-        "arxiv": work.arxiv or reference.arxiv,
-        "arxiv_version": work.version,
-        "doi": work.doi or reference.doi,
-        "abstract": work.abstract,
-        "withdrawn": work.withdrawn,
-    }
+    arxiv_id = work.arxiv or reference.arxiv
+    fields = _said(work) | {"arxiv": arxiv_id, "doi": work.doi or reference.doi}
+    if arxiv_id and not work.year:
+        fields["year"] = year_of(arxiv_id)
     if work.service != arxiv.NAME:
         fields["notes"] = [f"{_STAND_IN_NOTE}{work.service}, {date.today().isoformat()}."]
         fields["unverified"] = list(_STAND_IN)
     return fields
+
+
+def _said(work: Upstream) -> Data:
+    """What a service says, under a record's names; what it does not say is absent."""
+    fields: Data = {
+        "title": work.title,
+        "authors": list(work.authors),
+        "year": work.year,
+        "venue": work.venue,
+        "arxiv": work.arxiv,
+        "arxiv_version": work.version,
+        "doi": work.doi,
+        "abstract": work.abstract,
+        "withdrawn": work.withdrawn,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def stub_fields(reference: Reference) -> Data:
@@ -59,20 +69,21 @@ def refreshed(record: Mapping[str, Value], work: Upstream) -> Data:
     A title or name that differs only in case or accents stays as it is, and so do a venue and a DOI that are there.
     Only arXiv may change what is there; another service fills what is absent.
     """
+    said = clean(Work(1, _said(work), asked=Asked(work.title))).fields
     stub = not record.get("authors")
     own = work.service == arxiv.NAME
     changes: Data = {}
-    if (own or stub) and fold(str(record.get("title") or "")) != fold(work.title):
-        changes["title"] = work.title
-    names = strings(record, "authors")
-    if (own or stub) and work.authors and [fold(name) for name in names] != [fold(name) for name in work.authors]:
-        changes["authors"] = list(work.authors)
-    for field, value in (("abstract", work.abstract), ("arxiv_version", work.version)):
-        if value is not None and own and record.get(field) != value:
-            changes[field] = value
-    for field, value in (("venue", work.venue), ("doi", work.doi), ("year", work.year)):
-        if value is not None and not record.get(field):
-            changes[field] = value
+    if (own or stub) and "title" in said and fold(str(record.get("title") or "")) != fold(said["title"]):
+        changes["title"] = said["title"]
+    names, authors = strings(record, "authors"), strings(said, "authors")
+    if (own or stub) and authors and [fold(name) for name in names] != [fold(name) for name in authors]:
+        changes["authors"] = list(authors)
+    for field in ("abstract", "arxiv_version"):
+        if field in said and own and record.get(field) != said[field]:
+            changes[field] = said[field]
+    for field in ("venue", "doi", "year"):
+        if field in said and not record.get(field):
+            changes[field] = said[field]
     if work.withdrawn and not record.get("withdrawn"):
         changes["withdrawn"] = True
     if changes:
@@ -107,18 +118,3 @@ def new_record(collection: Collection, data: Data) -> Change:
         hint = "nothing was written for it"
         raise InvalidRecordError("\n".join(problem.message for problem in document.problems), hint=hint)
     return Change(path, None, document.text)
-
-
-def same_work(index: Index, work: Upstream, reference: Reference) -> str | None:
-    """The id of the record of this work: the same arXiv id or DOI, or the same title without another arXiv id."""
-    keys = [reference.key]
-    keys += [f"arxiv:{work.arxiv}"] if work.arxiv else []
-    keys += [f"doi:{work.doi}"] if work.doi else []
-    for _, ident in index.named(keys):
-        return ident
-    for _, ident in index.named([fold(work.title)]):
-        record = index.record(ident)
-        ours = work.arxiv or reference.arxiv
-        if fold(record["title"]) == fold(work.title) and not (ours and record.get("arxiv") not in (None, ours)):
-            return ident
-    return None

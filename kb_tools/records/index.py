@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kb_tools import __version__
-from kb_tools.errors import plain
+from kb_tools.errors import InvalidRecordError, plain
 from kb_tools.records.fields import RECORD_FIELDS, TOPICS_FILE
+from kb_tools.records.notes import read_notes
 from kb_tools.records.reference import arxiv_id, fold
 
-_FORMAT = 4
+_FORMAT = 5
 _ASKED = 100  # words of a search that SQLite looks for; it refuses a condition of more than a thousand parts
 _SETTLED_NS = 100_000_000  # a file that changed this shortly before it was read may change again unseen
 
@@ -58,6 +59,8 @@ create index file_id on file (id);
 create index file_invalid on file (path) where problems is not null;
 create table content (path text primary key, id text, record text, words text);
 create index content_id on content (id);
+create table note (path text primary key, id text, words text);
+create index note_id on note (id);
 create table name (key text, rank int, id text, path text);
 create index name_key on name (key);
 create index name_path on name (path);
@@ -177,8 +180,8 @@ class Index:
     def search(self, words: list[str]) -> list[tuple[Entry, str]]:
         """Records that contain every word (folded) somewhere, each with its folded text."""
         asked = words[:_ASKED]
-        where = " and ".join(["instr(words, ?) > 0"] * len(asked))
-        query = f"select card, words from content join file using (path) where {where} order by content.id"  # noqa: S608
+        where = " and ".join(["instr(said, ?) > 0"] * len(asked)) or "true"
+        query = f"select card, said from ({self._said()}) join file using (path) where {where} order by name"  # noqa: S608
         rows = self.base.execute(query, asked)
         rest = words[_ASKED:]
         return [(Entry(json.loads(card)), text) for card, text in rows if all(word in text for word in rest)]
@@ -186,9 +189,16 @@ class Index:
     def words(self) -> Counter[str]:
         """Every word that a search looks at, folded, and how many records have it."""
         found: Counter[str] = Counter()
-        for (text,) in self.base.execute("select words from content"):
+        for (text,) in self.base.execute(f"select said from ({self._said()})"):  # noqa: S608
             found.update(set(re.findall(r"\w+", text)))
         return found
+
+    def _said(self) -> str:
+        """A query of path, id and folded text of every record; what is noted about it ends its last line."""
+        if self.base.execute("select 1 from note limit 1").fetchone() is None:
+            return "select path, id as name, words as said from content"
+        joined = "content.words || coalesce(' ' || note.words, '') as said"
+        return f"select content.path, content.id as name, {joined} from content left join note using (id)"  # noqa: S608
 
     def _open(self, path: Path) -> sqlite3.Connection:
         path.parent.mkdir(exist_ok=True)
@@ -230,7 +240,7 @@ class Index:
             # A row without a file in our list may be of a file that another kb added after we listed them.
             gone = [path for path in known if not (self.root / path).exists()]
             for path in (*gone, *(path for path, _, _ in changed)):
-                for table in ("file", "content", "name"):
+                for table in ("file", "content", "name", "note"):
                     self.base.execute(f"delete from {table} where path = ?", (path,))  # noqa: S608
             for path, place, stat in changed:
                 self._add(path, place, stat)
@@ -239,9 +249,11 @@ class Index:
         from kb_tools.records.reader import read_file
         from kb_tools.records.shapes import check_id, check_shapes
 
-        checked = time.time_ns()
+        stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, time.time_ns())
+        if place.suffix == ".md":
+            self._add_note(path, place, stamp)
+            return
         document = read_file(place)
-        stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, checked)
         if Path(path).name == TOPICS_FILE:
             topics = {
                 key: topic.get("title") or key
@@ -265,6 +277,15 @@ class Index:
                 )
         # Two names that cannot be shown may have the same escapes: neither is valid, and one stands for both.
         self.base.execute(f"insert or replace into file values ({','.join('?' * 9)})", (path, *row))  # noqa: S608
+
+    def _add_note(self, path: str, place: Path, stamp: tuple[int, ...]) -> None:
+        """Notes that cannot be read are for `kb check` to report, and hold no words."""
+        try:
+            text = fold(read_notes(place) or "")
+        except InvalidRecordError:
+            text = ""
+        self.base.execute("insert or replace into note values (?, ?, ?)", (path, place.stem, text))
+        self.base.execute(f"insert or replace into file values ({','.join('?' * 9)})", (path, None, *stamp, None, None))  # noqa: S608
 
 
 def _version() -> int:

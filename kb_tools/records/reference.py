@@ -8,8 +8,10 @@ from pathlib import PurePath
 
 # Patterns are compiled when first needed: a plain list never asks what a reference means.
 _ARXIV_PLACE = (
-    r"(?:https?://)?(?:[a-z0-9-]+\.)*(?:arxiv\.org|alphaxiv\.org|ar5iv\.org|huggingface\.co|scirate\.com)"
-    r"/(?:abs|pdf|html|papers|format|e-print|ps|src|arxiv)/|(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?10\.48550/arxiv\."
+    r"(?:https?://)?(?:[a-z0-9-]+\.)*(?:arxiv\.org|lanl\.gov|alphaxiv\.org|ar5iv\.org|arxiv-vanity\.com|huggingface\.co"
+    r"|hf\.co|scirate\.com|semanticscholar\.org|inspirehep\.net|papers\.cool|emergentmind\.com)"
+    r"/(?:(?:abs|pdf|html|papers?|format|e-print|ps|src|arxiv|overview|api/arxiv)/|ftp/arxiv/papers/\d{4}/)(?:arxiv:)?"
+    r"|(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?10\.48550/arxiv\."
 )
 _ARXIV_PREFIX = rf"(?i)^(?:arxiv\s*[:\s]|{_ARXIV_PLACE})\s*"
 _ARXIV_MENTION = (
@@ -17,7 +19,8 @@ _ARXIV_MENTION = (
     r"(?:(?P<new>\d{4}\.\d{4,5})(?!\d)|(?P<archive>[a-z]+(?:-[a-z]+)*)(?:\.[a-z]{2})?/(?P<number>\d{7})(?!\d))"
     r"(?:v(?P<version>[1-9]\d*))?"
 )
-_DBLP = r"(?i)corr/abs-(\d{4})-(\d{4,5})\b"
+# As DBLP and ADS put it into their own names of a paper.
+_IN_NAMES = r"(?i)(?:corr/abs-|\b\d{4}arxiv)(\d{4})[-.]?(\d{4,5})(?!\d)"
 _ARXIV_ID = (
     r"(?i)(?:(?P<new>\d{4}\.\d{4,5})|(?P<archive>[a-z]+(?:-[a-z]+)*)(?:\.[a-z]{2})?/(?P<number>\d{7}))"
     r"(?:v(?P<version>[1-9]\d*))?(?:\.pdf)?/?(?:[?#].*)?"
@@ -28,7 +31,8 @@ _DOI = r"(?i)(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.\d{4,9}/\S+)"
 def arxiv_id(text: str) -> tuple[str, int | None] | None:
     """Bare arXiv id and version of a reference (id, address, 10.48550 DOI, as it is cited); None if it is none."""
     text = text.strip().strip("()[]<>{},;\"'").strip()
-    text = re.sub(r"\s*\[[a-z-]+(?:\.[A-Za-z-]+)?\]?$", "", text)  # the class behind it, as arXiv prints it
+    # The classes behind it, as arXiv prints them.
+    text = re.sub(r"\s*[\[(][a-z-]+(?:\.[A-Za-z-]+)?(?:[,;]\s*[a-z-]+(?:\.[A-Za-z-]+)?)*[\])]?$", "", text)
     match = re.fullmatch(_ARXIV_ID, re.sub(_ARXIV_PREFIX, "", text))
     return _bare(match) if match else None
 
@@ -37,8 +41,8 @@ def arxiv_mentioned(text: str) -> tuple[str, int | None] | None:
     """The first arXiv id that a text names as one; a number without the word arXiv is none."""
     if (match := re.search(_ARXIV_MENTION, text)) is not None:
         return _bare(match)
-    dblp = re.search(_DBLP, text)
-    return (f"{dblp[1]}.{dblp[2]}", None) if dblp else None
+    named = re.search(_IN_NAMES, text)
+    return (f"{named[1]}.{named[2]}", None) if named else None
 
 
 def _bare(match: re.Match[str]) -> tuple[str, int | None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kb_tools.errors import AmbiguousError, InvalidRecordError, NotFoundError, Problem
-from kb_tools.records.fields import OUTSIDE_FILE, PAPER_KINDS, SETTINGS_FILE, TOPICS_FILE
+from kb_tools.records.fields import NOTES, OUTSIDE_FILE, PAPER_KINDS, SETTINGS_FILE, TOPICS_FILE
 from kb_tools.records.index import Entry, Index
 from kb_tools.records.reference import arxiv_id, doi, fold, lookup_keys
 
@@ -80,7 +80,7 @@ class Collection:
 
     def index(self) -> Index:
         """Everything listed, up to date with the disk at this moment."""
-        return Index(self.root, self._scan())
+        return Index(self.root, [*self._scan(), *self._scan_notes()])
 
     def entries(self) -> dict[str, Entry]:
         """id -> the listed part of every readable record."""
@@ -239,6 +239,13 @@ class Collection:
                 continue
         records = (entry for entry in found if entry.name != OUTSIDE_FILE and not entry.is_dir())
         return sorted(records, key=lambda entry: entry.path)
+
+    def _scan_notes(self) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.papers / NOTES) as entries:
+                return [e for e in entries if e.name.endswith(".md") and e.name[0] != "." and not e.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 def _nearest(reference: str, index: Index) -> list[str]:

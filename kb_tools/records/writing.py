@@ -23,7 +23,8 @@ LOCK_SECONDS = 10.0
 def locked(root: Path, timeout: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold the collection's lock.  Raises ConflictError naming the holder and its age if it is not free in time.
 
-    The lock is the kernel's and dies with its process; .kb/lock-owner only says whose it is.
+    The lock is the kernel's and dies with its process; .kb/lock-owner only says whose it is, as far as the disk has
+    room for that.
     """
     from filelock import FileLock, Timeout
 
@@ -42,7 +43,8 @@ def locked(root: Path, timeout: float = LOCK_SECONDS) -> Iterator[None]:
         raise StorageError(f"{folder}: cannot lock: {error.strerror}", hint="check the folder's permissions") from None
     try:
         words = {"pid": os.getpid(), "command": " ".join(["kb", *sys.argv[1:2]]), "since": time.time()}
-        owner.write_text(json.dumps(words), encoding="utf-8")
+        with suppress(OSError):  # `kb rm` is what makes room on a full disk
+            owner.write_text(json.dumps(words), encoding="utf-8")
         _sweep(root)
         yield
     finally:
@@ -108,7 +110,8 @@ def replace_files(root: Path, puts: Sequence[Put]) -> None:
         raise
     finally:
         for temporary in temporaries:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # a read-only disk refuses to remove even what is not there
+                temporary.unlink(missing_ok=True)
 
 
 def _prepare(root: Path, put: Put, temporaries: list[Path]) -> None:

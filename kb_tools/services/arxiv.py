@@ -209,6 +209,7 @@ def _paper(result: arxiv.Result) -> Upstream:
         # An abstract speaks of other papers too: only one that begins so is about itself.
         withdrawn=_is_withdrawn(comment)
         or re.match(r"(?i)this \w+ (?:has been|is|was) (?:withdrawn|removed by arxiv)", abstract or "") is not None,
+        updated=result.updated.date().isoformat() if result.updated else None,
     )
 
 

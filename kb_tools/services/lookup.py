@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kb_tools.errors import KbError, NetworkError
+from kb_tools.records.reference import impossible
 from kb_tools.services import arxiv, semanticscholar, transport
 from kb_tools.services.answers import Unlisted
 from kb_tools.services.references import Reference
@@ -41,7 +42,7 @@ def describe(
     scholar = semanticscholar.connect(patient=patient, fresh=fresh, tell=tell, until=scholar_end)
     by_doi = _from_scholar([one for one in references if one.arxiv is None], scholar)
     idents = {one.key: one.arxiv for one in references if one.arxiv}
-    idents |= {key: work.arxiv for key, work in by_doi.items() if work.arxiv}
+    idents |= {key: work.arxiv for key, work in by_doi.items() if work.arxiv and not impossible(work.arxiv)}
     if not idents:
         return Found(by_doi)
     wanted = list(dict.fromkeys(idents.values()))

@@ -353,7 +353,8 @@ class Transport:
             temporary.write_text(json.dumps(kept), encoding="utf-8")
             temporary.replace(entry)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def cache_folder() -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kb_tools.errors import NetworkError
 from kb_tools.exchange.latex import accented
@@ -13,7 +15,10 @@ MAX_LETTERS = 20_000
 
 @dataclass(frozen=True)
 class Upstream:
-    """A work as `service` describes it; absent facts are None, absent authors an empty tuple."""
+    """A work as `service` describes it; absent facts are None, absent authors an empty tuple.
+
+    updated: the day of its latest version, as YYYY-MM-DD.
+    """
 
     service: str
     title: str
@@ -25,6 +30,19 @@ class Upstream:
     version: int | None = None
     doi: str | None = None
     withdrawn: bool = False
+    updated: str | None = None
+
+
+@dataclass(frozen=True)
+class News:
+    """One thing that a service says of a work and its record does not.
+
+    kind: version, published or withdrawn.  now: what it is by now.  known: what the record says, or nothing.
+    """
+
+    kind: str
+    now: str
+    known: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +52,31 @@ class Cited:
     title: str
     arxiv: str | None = None
     doi: str | None = None
+
+
+def news(record: Mapping[str, Any], work: Upstream) -> list[News]:
+    """What happened to a work since its record was written, the gravest first; changes nothing.
+
+    A version is new if it is above that of the record; where the record names none, if it is of a later day than the
+    record.  A record without version and day is told nothing of versions: see `dated`.
+    """
+    found = []
+    if work.withdrawn and not record.get("withdrawn"):
+        found.append(News("withdrawn", "by its authors or by arXiv"))
+    place = [str(value) for name in ("venue", "doi") if (value := getattr(work, name)) and not record.get(name)]
+    if place:
+        found.append(News("published", ", ".join(place)))
+    version, day = record.get("arxiv_version"), record.get("added")
+    newer = work.version > version if version and work.version else str(work.updated or "") > str(day or "9999")
+    if newer and work.version:
+        known = f"v{version}" if version else f"record of {day}"
+        found.append(News("version", f"v{work.version}" + (f" of {work.updated}" if work.updated else ""), known))
+    return found
+
+
+def dated(record: Mapping[str, Any]) -> bool:
+    """Whether it can be said which version of a work a record is of, or at least of which day."""
+    return bool(record.get("arxiv_version") or record.get("added"))
 
 
 def one_line(text: str | None) -> str | None:

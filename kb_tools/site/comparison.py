@@ -20,7 +20,7 @@ TEXTS = {
         "solver it learned from, and what comes out is held against the end of the exact path. A lower line is "
         "nearer; a flat one has nothing to gain from more steps.",
         "Each method is measured on the law that its demo trains on, and trained for seconds: compare a full line with "
-        "the dashed ones of its colour first. Those that draw new noise between evaluations leave the path by that: "
+        "the dashed one of its colour first. Those that draw new noise between evaluations leave the path by that: "
         "their samples may be good, and far from where it ends.",
     )
 }
@@ -29,12 +29,15 @@ TEXTS = {
 
 @dataclass(frozen=True)
 class Line:
-    """One line of one method.  thin: a baseline, measured beside it.  points: across, up, and the spread over seeds."""
+    """One line of one method.  thin: the baseline, measured beside it.  hollow: the method once more, in another way.
+    points: across, up, and the spread over seeds.
+    """
 
     method: Method
     name: str
     colour: int
     thin: bool
+    hollow: bool
     points: list[tuple[float, float, float]]
 
 
@@ -61,7 +64,9 @@ class Comparison:
 
     @property
     def chart(self) -> Markup:
-        series = [Series([(x, y) for x, y, _ in line.points], line.colour, line.thin) for line in self.lines]
+        series = [
+            Series([(x, y) for x, y, _ in line.points], line.colour, line.thin, line.hollow) for line in self.lines
+        ]
         said = ", ".join(f"{name_of(line.method.record)}: {line.name}" for line in self.lines)
         return log_log(series, across=self.across, label=f"{self.up} against {self.across}; {said}")
 
@@ -93,7 +98,10 @@ def _add(found: dict[str, Comparison], method: Method, curve: Mapping[str, Any])
     if (curve["across"], curve["up"]) != (page.across, page.up):
         raise ValueError(f"{name} is {curve['up']} here and {page.up} elsewhere")
     colour = len(page.methods) % COLOURS + 1
-    page.lines.extend(Line(method, called, colour, k > 0, points) for k, (called, points) in enumerate(lines))
+    last = len(lines) - 1
+    page.lines.extend(  # a curve ends with what the method is measured beside
+        Line(method, called, colour, 0 < k == last, 0 < k < last, points) for k, (called, points) in enumerate(lines)
+    )
 
 
 def _numbers(line: Mapping[str, Any]) -> tuple[list[float], list[float], list[float]]:

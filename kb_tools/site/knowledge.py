@@ -6,13 +6,13 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from kb_tools.errors import Problem
+from kb_tools.errors import InvalidRecordError, Problem
 from kb_tools.exchange import bibtex
 from kb_tools.graphs.graph import reached
 from kb_tools.graphs.order import Step, main_goals, next_papers, reading_order
@@ -20,10 +20,13 @@ from kb_tools.methods.equations import anchor_name
 from kb_tools.methods.layers import PACKAGE
 from kb_tools.records.fields import PAPER_KINDS
 from kb_tools.records.model import Record, Settings, Topic
+from kb_tools.records.notes import notes_files, read_notes
 from kb_tools.records.settings import read_settings
 from kb_tools.site.flat import FlattenError, flatten
 from kb_tools.site.listing import MethodSource
 from kb_tools.site.markup import safe_url
+from kb_tools.site.panels import Part
+from kb_tools.site.pictures import Titles, in_parts, read_words
 from kb_tools.site.proofs import Proofs, read_proofs
 
 
@@ -44,13 +47,14 @@ TITLE = "Diffusion, read and run"
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture that a demo made.  `file` is where it lies; width and height are pixels."""
+    """A picture that a demo made.  `file` is where it lies; in pixels.  parts: row by row, if they are known."""
 
     file: Path
     alt: str
     width: int
     height: int
     caption: str
+    parts: list[list[Part]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,8 @@ class Knowledge:
     """The collection, with the relations that pages show derived from it.
 
     common: what methods share, by module.  clone: the address that the code can be had from, or nothing.
-    settings: of a collection of one's own; the project's has none.
+    settings: of a collection of one's own; the project's has none.  written: a person's notes on records, by id.
+    cache: folder for what is costly to make, if any.
     """
 
     root: Path
@@ -130,6 +135,8 @@ class Knowledge:
     common: dict[str, MethodSource] = field(default_factory=dict)
     clone: str = ""
     settings: Settings | None = None
+    written: dict[str, str] = field(default_factory=dict)
+    cache: Path | None = None
 
     @property
     def title(self) -> str:
@@ -250,13 +257,13 @@ def gather(
     steps = reading_order(papers)
     before = methods if methods is not None else {}
     now = _signature([collection.root / "implementations", out / "runs"])
-    found = {}
+    found, words = {}, read_words(collection.root, problems)
     for record in papers.values():
         if record.implementation:
             old = before.get(record.id)
             if old and old.signature == now and old.record == record:
                 found[record.id] = old
-            elif method := _method(collection.root, record, record.implementation, out, now, problems):
+            elif method := _method(collection.root, record, out, now, words, problems):
                 found[record.id] = method
     before.clear()
     before.update({i: m for i, m in found.items() if not m.problems})
@@ -264,7 +271,35 @@ def gather(
     common = _commons(collection.root, out, problems)
     clone = _repository(collection.root, problems)
     topics = dict(collection.topics())
-    return Knowledge(collection.root, records, topics, steps, found, proofs, problems, common, clone, settings)
+    written = _written(collection.root, records, problems)
+    return Knowledge(
+        collection.root,
+        records,
+        topics,
+        steps,
+        found,
+        proofs,
+        problems,
+        common,
+        clone,
+        settings,
+        written,
+        out / "cache",
+    )
+
+
+def _written(root: Path, records: Container[str], problems: list[str]) -> dict[str, str]:
+    """Notes on records, by id; those on what is no record are for `kb check` to report."""
+    found = {}
+    for path in notes_files(root / "papers"):
+        try:
+            said = read_notes(path) if path.stem in records else None
+        except InvalidRecordError as error:
+            problems.append(error.message)
+            continue
+        if said and said.strip():
+            found[path.stem] = said
+    return found
 
 
 def _commons(root: Path, out: Path, problems: list[str]) -> dict[str, MethodSource]:
@@ -304,7 +339,10 @@ def _signature(folders: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _method(root: Path, record: Record, module: str, out: Path, signature: str, problems: list[str]) -> Method | None:
+def _method(
+    root: Path, record: Record, out: Path, signature: str, words: Mapping[str, Titles], problems: list[str]
+) -> Method | None:
+    module = record.implementation or ""
     mine: list[str] = []
     try:
         source = MethodSource.read(root, module, out / "cache" / "code")
@@ -320,7 +358,8 @@ def _method(root: Path, record: Record, module: str, out: Path, signature: str, 
     folder = root / "implementations" / "evidence"
     name = module.replace("_", "-")
     entries, code, stale = _evidence(root, name, module, mine)
-    samples = [s for entry in entries for s in _samples(folder, entry, mine)]
+    cache = out / "cache" / "pictures"
+    samples = [_in_parts(s, words, cache, mine) for entry in entries for s in _samples(folder, entry, mine)]
     kept = {sample.file.read_bytes() for sample in samples}
     fresh = [s for s in _fresh(out / "runs" / name, name, mine) if s.file.read_bytes() not in kept]
     shown = _showcase(root, name, mine)
@@ -382,6 +421,11 @@ def _figures(folder: Path, figures: list[Mapping[str, Any]], caption: str, probl
         else:
             problems.append(f"{file.name}: named by the evidence, and not there")
     return found
+
+
+def _in_parts(sample: Sample, words: Mapping[str, Titles], cache: Path, problems: list[str]) -> Sample:
+    titles = words.get(sample.file.stem)
+    return replace(sample, parts=in_parts(sample.file, titles, cache, problems)) if titles else sample
 
 
 def _fresh(folder: Path, name: str, problems: list[str]) -> list[Sample]:

@@ -15,6 +15,7 @@ from kb_tools.appearance.notation import spoken
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.venue import venue_of
 from kb_tools.records.model import Record
+from kb_tools.site import notes
 from kb_tools.site.knowledge import Knowledge, name_of
 from kb_tools.site.writing import Memo
 
@@ -220,17 +221,23 @@ def _documents(k: Knowledge) -> Iterable[Mapping[str, str]]:
     for ident in k.order:
         r = k.records[ident]
         topics = " ".join(k.topics[t].title for t in r.topics if t in k.topics)
-        said = " ".join([r.summary or "", topics, r.venue or "", *(e.says for e in r.equations.values())])
+        equations = [equation.says for equation in r.equations.values()]
+        said = " ".join([r.summary or "", topics, r.venue or "", *equations, _written(k, r)])
         names = [*r.aliases, ident, r.arxiv or ""]
         yield _document(f"papers/{ident}/", r.title, names, r.authors, r.kind, r.why or "", said)
     for ident, topic in k.topics.items():
         yield _document(f"topics/{ident}/", topic.title, [ident], [], "topic", "", topic.summary)
     for ident, r in k.resources.items():
-        said = " ".join([r.summary or "", r.venue or ""])
+        said = " ".join([r.summary or "", r.venue or "", _written(k, r)])
         yield _document(f"resources/#{ident}", r.title, r.aliases, r.authors, r.kind, r.why or "", said)
     for ident, method in k.methods.items():
         names = [method.name, *(name for _, name, *_ in method.source.definitions)]
         yield _document(f"code/{ident}/", method.source.path, names, [], "method", "", method.source.docstring)
+
+
+def _written(k: Knowledge, record: Record) -> str:
+    said = k.written.get(record.id)
+    return notes.words(said, record.title) if said else ""
 
 
 def _document(

@@ -34,6 +34,11 @@ def _inert(value: str) -> Markup:
     return Markup(str(escape(value)).translate(_ACTIVE))  # noqa: S704 - escaped here
 
 
+def inert(html: str) -> Markup:
+    """HTML that is whole and safe already, so that nothing in it means anything to Markdown or to templates."""
+    return Markup(html.translate(_ACTIVE).replace("\t", "&#9;").strip())  # noqa: S704 - of markup made here
+
+
 def plain(value: str) -> str:
     """`value` for the front matter: one line of entities, quoted as YAML (JSON is YAML)."""
     return json.dumps(str(text(" ".join(value.split()))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby
@@ -19,9 +19,13 @@ from kb_tools.exchange.markdown import HEADINGS
 from kb_tools.graphs.graph import edges
 from kb_tools.methods.equations import SECTION, anchor_name
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
-from kb_tools.site import graphs, machine_readable
+from kb_tools.site import graphs, machine_readable, notes
 from kb_tools.site.art import card_png, diffusion_svg
+from kb_tools.site.cards import PICTURE, method_card
 from kb_tools.site.comparison import Comparison, compared_in, comparisons
+from kb_tools.site.doors import doors
+from kb_tools.site.hours import RULE as HOURS_RULE
+from kb_tools.site.hours import in_words
 from kb_tools.site.knowledge import Knowledge, Method, Sample, Showcase, name_of
 from kb_tools.site.leads import first_goal, leads_to
 from kb_tools.site.listing import Address, Excerpt, MethodSource
@@ -35,8 +39,11 @@ WORTH = {1: "skim it", 2: "read it", 3: "read and implement it"}
 PATHS_ON_HOME = 6
 NEXT_ON_HOME = 3
 SAMPLES_ON_HOME = 8
+SHOWCASES_ENOUGH = 4
+PHONE, BETWEEN = 322, 16  # pixels across in a card on a phone, and between two parts of a picture
 IMAGES_ON_HOME = 5, 3  # columns and rows of a showcase
 SHOWCASE_GAP = 2  # pixels between two of its images
+BEHIND_DOOR = 5  # papers shown behind a door of the first page
 LONG_WAY = 14  # papers before a goal that the page of goals names
 HALF_PAGE_GLYPHS = 38
 HALF_PAGE_COLUMNS = 84
@@ -135,14 +142,30 @@ class PlantedGroup:
 
 
 @dataclass(frozen=True)
-class ShownSample:
-    """A sample under the name it has on the site."""
+class ShownPart:
+    """A part of a sample under the name it has on the site.  sheet: of small images, to be enlarged."""
 
     name: str
+    said: str
+    width: int
+    height: int
+    sheet: bool
+
+
+@dataclass(frozen=True)
+class ShownSample:
+    """A sample under the name it has on the site, and its parts, row by row, if it is shown in parts.
+
+    words: what is seen on it, of which `alt` is what a screen reader says.
+    """
+
+    name: str
+    words: str
     alt: str
     width: int
     height: int
     caption: str
+    parts: Sequence[Sequence[ShownPart]] = ()
 
 
 @dataclass(frozen=True)
@@ -174,11 +197,15 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         files["assets/img/diffusion.svg"] = diffusion_svg().encode()
         files["assets/img/card.png"] = card_png(len(k.papers), len(k.methods))
     shown = _samples(k, files)
+    cards = _cards(k, hand / "assets" / "fonts")
+    files |= {card.name: card.data for card in cards.values()}
     env.globals.update(
         k=k,
         there=there,
         WR=WORTH,
         LONG_WAY=LONG_WAY,
+        BEHIND_DOOR=BEHIND_DOOR,
+        HOURS_RULE=HOURS_RULE,
         KINDS=HEADINGS,
         name_of=name_of,
         address=lambda record: work.address(record.model_dump()),
@@ -187,11 +214,16 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         link=link,
         code_of=partial(code_of, k),
         figure=figure,
+        in_words=in_words,
+        judge=judge,
         number=set_number,
+        on_phone=on_phone,
         slug=slug,
         theirs=theirs,
         summary=partial(summary, k),
         named=partial(named, k),
+        noted_on=partial(noted_on, k),
+        way_of=partial(way_of, k),
         years=years,
         written=written,
         shown=shown,
@@ -201,6 +233,7 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         resources_by_topic=_by_topic(k, k.resources.values()),
         leading={i for i in k.papers if k.path_to[i]},
         goals=sorted((r for i, r in k.papers.items() if k.path_to[i]), key=lambda r: name_of(r).lower()),
+        goal_groups=_goals(k),
     )
     ordered = [k.records[i] for i in k.order]
     by_name = sorted(ordered, key=lambda r: name_of(r).lower())
@@ -218,10 +251,10 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         _graph(k, ordered, by_name),
         *_beyond(k, there),
         *(_Page(f"compare/{c.name}", c.title, "compare.html", {"c": c}, c.lead) for c in compared.values()),
-        *(_paper(k, record, near.get(record.id), address, places, compared) for record in k.papers.values()),
+        *(_paper(k, r, near.get(r.id), address, places, compared, cards.get(r.id)) for r in k.papers.values()),
         *_leads(k),
         *(_topic(k, i) for i in k.topics),
-        *(page for method in k.methods.values() for page in _code(k, method, places)),
+        *(page for i, method in k.methods.items() for page in _code(k, method, places, cards.get(i))),
         *(_common(source, places) for source in k.common.values()),
     ]
     around = [there, *_around(k, hand, shown)]
@@ -320,8 +353,13 @@ def _common_name(source: MethodSource) -> str:
 def _home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> _Page:
     longest = sorted((i for i in k.papers if k.path_to[i]), key=lambda i: (-len(k.path_to[i]), i))
     paths = [i for i in dict.fromkeys([*k.goals, *longest]) if k.path_to[i]][:PATHS_ON_HOME]
+    found = doors(k)
+    others = sum(bool(theirs(r)) for r in k.papers.values())
     context = {
         "read": sum(r.status == "read" for r in k.papers.values()),
+        "doors": found,
+        "door_count": sum(map(bool, (found.start, found.hub, k.methods or others))),
+        "others_code": others,
         "next": k.next(NEXT_ON_HOME),
         "samples": _on_home(k, shown),
         "paths": [k.records[i] for i in paths],
@@ -330,15 +368,67 @@ def _home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> _Page:
     return _Page("index", "Home", "home.html", context)
 
 
+def _goals(k: Knowledge) -> list[tuple[str, list[Record]]]:
+    """Papers that others are read before, by the topic that fits them most; first those with the shortest way."""
+    groups: dict[str, list[Record]] = {i: [] for i in k.topics}
+    rest: list[Record] = []
+    for record in sorted(k.papers.values(), key=lambda r: (len(k.path_to[r.id]), name_of(r).lower(), r.id)):
+        if k.path_to[record.id]:
+            topic = next((i for i in record.topics if i in k.topics), None)
+            (groups[topic] if topic else rest).append(record)
+    found = [(k.topics[i].title, group) for i, group in groups.items()] + [("Without a topic", rest)]
+    return [(title, group) for title, group in found if group]
+
+
 def _on_home(k: Knowledge, shown: Mapping[Path, ShownSample]) -> list[tuple[Method, ShownSample, Window | None]]:
-    """What methods draw: of a showcase as many images for each, else the picture beside the claims."""
+    """What methods draw: of a showcase as many images for each; where few have one, the pictures beside claims too."""
     found: list[tuple[Method, ShownSample, Window | None]] = []
     for method in _in_order(k):
         if method.showcase:
             picture = method.showcase.pictures[0]
             found.append((method, shown[picture.file], _window(method.showcase, picture)))
-    found += [(m, shown[m.samples[0].file], None) for m in _in_order(k) if m.samples and not m.showcase]
+    if len(found) < SHOWCASES_ENOUGH:
+        found += [(m, shown[m.samples[0].file], None) for m in _in_order(k) if m.samples and not m.showcase]
     return found[:SAMPLES_ON_HOME]
+
+
+@dataclass(frozen=True)
+class _Card:
+    """What other sites show beside a link: a file of the site, and what is to be seen on it."""
+
+    name: str
+    alt: str
+    data: bytes = field(repr=False)
+
+
+def _cards(k: Knowledge, fonts: Path) -> dict[str, _Card]:
+    """The cards of the methods that have a picture: of a showcase as many whole rows as fit, else that of the proof."""
+    found = {}
+    for i, method in k.methods.items():
+        pictures = method.showcase.pictures if method.showcase else method.samples
+        if not pictures:
+            continue
+        picture, record = pictures[0], method.record
+        part = _rows(method.showcase, picture) if method.showcase else None
+        name = name_of(record)
+        said = [record.title] if record.title != name else []
+        said.append(", ".join(filter(None, (byline(record), str(record.year or "")))))
+        cache = k.cache / "cards" if k.cache else None
+        data = method_card(name, " · ".join(filter(None, said)), k.title, picture.file.read_bytes(), part, fonts, cache)
+        found[i] = _Card(f"cards/{i}.png", spoken(picture.alt), data)
+    return found
+
+
+def _rows(showcase: Showcase, picture: Sample) -> tuple[int, int]:
+    """Width and height of the first rows of a showcase's picture, as many as let it fill the width of a card."""
+    high = (picture.height + SHOWCASE_GAP) // showcase.rows
+    most = int((picture.width * PICTURE[1] / PICTURE[0] + SHOWCASE_GAP) / high)
+    return picture.width, high * min(max(most, 1), showcase.rows) - SHOWCASE_GAP
+
+
+def _shared(card: _Card | None) -> dict[str, str]:
+    """Front matter that names the card."""
+    return {"card": card.name, "card_alt": str(text(" ".join(card.alt.split())))} if card else {}
 
 
 def _window(showcase: Showcase, picture: Sample) -> Window:
@@ -361,6 +451,7 @@ def _paper(
     address: str,
     places: Places,
     compared: Mapping[str, Comparison],
+    card: _Card | None,
 ) -> _Page:
     at = k.position[record.id]
     name = f"papers/{record.id}"
@@ -380,6 +471,7 @@ def _paper(
         "symbols": [(_mixed(k, record, f"${s.paper}$"), s.code, _mixed(k, record, s.says)) for s in record.symbols],
         "algorithms": _algorithms(k, record, method, seen),
         "equations": list(_equations(k, record, method, seen)),
+        "noted": noted_on(k, record, _base(name)),
         "bibtex": bibtex.entry(record.model_dump(), k.citation_keys[record.id]),
         "local": local,
         "compared": [(c.name, c.title) for c in compared_in(compared, record)],
@@ -388,6 +480,7 @@ def _paper(
     extra = {
         "cite": machine_readable.citation(record),
         "linked_data": machine_readable.linked_data(record, k.citation_keys[record.id], address),
+        **_shared(card),
     }
     return _Page(name, record.title, "paper.html", context, spoken(record.why or ""), extra)
 
@@ -413,6 +506,7 @@ def _parts(method: Method | None, context: Mapping[str, Any]) -> list[tuple[str,
     """Where one can jump to on the page of a paper: anchors and names, in the order in which they stand."""
     parts = [
         ("summary", "In short", True),
+        ("notes", "Notes", context["noted"]),
         ("symbols", "Symbols", context["symbols"]),
         ("algorithms", "Algorithms", context["algorithms"]),
         ("equations", "Equations", context["equations"]),
@@ -423,6 +517,18 @@ def _parts(method: Method | None, context: Mapping[str, Any]) -> list[tuple[str,
         ("cite", "Cite", True),
     ]
     return [(anchor, name) for anchor, name, there in parts if there]
+
+
+def noted_on(k: Knowledge, record: Record, base: str) -> Markup:
+    """The notes on a record, or nothing.  base: the way to the site's root."""
+
+    def address(ident: str) -> str | None:
+        if ident in k.papers:
+            return f"{base}papers/{ident}/"
+        return f"{base}resources/#{ident}" if ident in k.resources else None
+
+    said = k.written.get(record.id)
+    return notes.rendered(said, record.title, address) if said else Markup()
 
 
 def mark(record: Record) -> Markup:
@@ -562,15 +668,17 @@ def _topic(k: Knowledge, i: str) -> _Page:
     return _Page(f"topics/{i}", topic.title, "topic.html", context, topic.summary.split("\n")[0])
 
 
-def _code(k: Knowledge, method: Method, places: Places) -> Iterator[_Page]:
+def _code(k: Knowledge, method: Method, places: Places, card: _Card | None) -> Iterator[_Page]:
     """The page of a method's file, and that of its demo."""
     address = f"code/{method.record.id}"
-    yield _listing(k, method, method.source, address, places, demo=False)
+    yield _listing(k, method, method.source, address, places, card, demo=False)
     if method.demo:
-        yield _listing(k, method, method.demo, f"{address}/demo", places, demo=True)
+        yield _listing(k, method, method.demo, f"{address}/demo", places, card, demo=True)
 
 
-def _listing(k: Knowledge, method: Method, source: MethodSource, address: str, places: Places, *, demo: bool) -> _Page:
+def _listing(
+    k: Knowledge, method: Method, source: MethodSource, address: str, places: Places, card: _Card | None, *, demo: bool
+) -> _Page:
     by_module = {m.name: m.record for m in k.methods.values()}
     sections = {n: lines for n, lines in source.anchors.sections.items() if n in method.record.equations}
     equations = source.equations if demo else source.equations | sections
@@ -583,7 +691,7 @@ def _listing(k: Knowledge, method: Method, source: MethodSource, address: str, p
         "body": _body(source, places.seen_from(_base(address)), {n for lines in equations.values() for n in lines}),
         "lineage": [by_module[name] for name in dict.fromkeys(source.imports) if name in by_module],
     }
-    return _Page(address, source.path, "code.html", context, method.headline)
+    return _Page(address, source.path, "code.html", context, method.headline, _shared(card))
 
 
 def _common(source: MethodSource, places: Places) -> _Page:
@@ -644,12 +752,27 @@ def _samples(k: Knowledge, files: dict[str, bytes]) -> dict[Path, ShownSample]:
             for sample in group:
                 name = f"{prefix}{sample.file.name}"
                 files[f"samples/{name}"] = sample.file.read_bytes()
-                shown[sample.file] = _as_shown(sample, name)
+                shown[sample.file] = _as_shown(sample, name, files)
     return shown
 
 
-def _as_shown(sample: Sample, name: str) -> ShownSample:
-    return ShownSample(name, spoken(sample.alt), sample.width, sample.height, sample.caption)
+def _as_shown(sample: Sample, name: str, files: dict[str, bytes]) -> ShownSample:
+    rows: list[list[ShownPart]] = []
+    for parts in sample.parts:
+        row = []
+        for part in parts:
+            number = sum(map(len, rows)) + len(row) + 1
+            row.append(ShownPart(f"{Path(name).stem}-{number}.webp", part.said, part.width, part.height, part.sheet))
+            files[f"samples/{row[-1].name}"] = part.data
+        rows.append(row)
+    words = re.sub(r"(?<=\d) x (?=\d)", " × ", sample.alt)
+    return ShownSample(name, words, spoken(sample.alt), sample.width, sample.height, sample.caption, rows)
+
+
+def on_phone(width: int) -> int:
+    """How many pixels a pixel of a sheet takes on a phone: two sheets side by side, if these can still be seen."""
+    beside = (PHONE - BETWEEN) // 2 // width
+    return min(4, beside if beside > 1 else max(1, PHONE // width))
 
 
 def _by_topic(k: Knowledge, records: Iterable[Record]) -> dict[str, list[Record]]:
@@ -696,6 +819,18 @@ def distance(claim: Mapping[str, Any]) -> str:
     room = claim["bound"] - claim["value"] if claim["relation"] == "<=" else claim["value"] - claim["bound"]
     far = room / claim["sd"]
     return f"{far:.0f} sd from the bound" if far < MANY_SD else f"over {MANY_SD} sd from the bound"
+
+
+def way_of(k: Knowledge, record: Record) -> list[Record]:
+    """All that is read to understand a paper, itself included."""
+    return [*(k.records[i] for i in k.path_to[record.id]), record]
+
+
+def judge(by: str) -> str:
+    """Whose score it is, in a reader's words; lists are known by a number that says nothing to a reader."""
+    if re.fullmatch(r"seed \d+", by):
+        return "a reading list from which this collection grew"
+    return "an editor of this collection" if by == "editors" else by
 
 
 def code_of(k: Knowledge, record: Record) -> str:

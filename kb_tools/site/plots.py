@@ -19,11 +19,14 @@ MOST_PLACES = 12
 
 @dataclass(frozen=True)
 class Series:
-    """One line.  colour: its number among the page's colours.  thin: a baseline, drawn dashed and without dots."""
+    """One line.  colour: its number among the page's colours.  thin: a baseline, drawn dashed and without dots.
+    hollow: with rings for dots, beside another line of its colour.
+    """
 
     points: Sequence[tuple[float, float]]
     colour: int
     thin: bool = False
+    hollow: bool = False
 
 
 def log_log(series: Sequence[Series], *, across: str, label: str) -> Markup:
@@ -57,7 +60,8 @@ def log_log(series: Sequence[Series], *, across: str, label: str) -> Markup:
         way = "L".join(f"{x:.1f} {y:.1f}" for x, y in at)
         body.append(f'<path class="line s{line.colour}{" thin" if line.thin else ""}" d="M{way}"/>')
         if not line.thin:
-            body += [f'<circle class="dot-mark s{line.colour}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in at]
+            dot = f"dot-mark s{line.colour}{' is-hollow' if line.hollow else ''}"
+            body += [f'<circle class="{dot}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in at]
     return Markup("\n").join(Markup(part) for part in [*body, "</svg>"])  # noqa: S704 - every string went through text()
 
 

@@ -23,6 +23,7 @@ RELOAD = b"""new EventSource("/_kb/builds").addEventListener("built", () => loca
 """
 WATCHED = (
     ("papers", "*.yaml"),
+    ("papers/notes", "*.md"),
     ("implementations", "*.py"),
     ("implementations/evidence", "*"),
     ("site", "*"),

@@ -39,6 +39,26 @@ SPITE = " ".join(HOSTILE)
 HOSTILE_TEX = "</math><script>window.pwned=1</script>"
 ADDRESS = "https://example.com/ring.git"
 
+NOTES = """# The paper called ring
+
+Half-way to [where to start](start.md), as <i>said</i> in https://example.com/.
+
+## A table, and code
+
+| step | kept |
+|-----:|:----:|
+| 1    | half |
+
+```python
+def keep(x):
+
+\treturn x / 2  # of a line so long that it does not fit the narrowest of all phones that anybody may still have
+```
+
+- [ ] try it on a wide-angle-lens-that-has-a-very-long-name-without-a-space-in-it-for-phones
+
+![what it looks like](https://example.com/ring.png)
+"""
 RING_CODE = '''"""A toy on the ring.
 
 Nobody, 2020. arXiv:2001.00001.
@@ -233,9 +253,13 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The site of the made-up records, hostile ones among them; one of its equations cannot be set."""
+    """The site of the made-up records and notes, hostile ones among them; one of its equations cannot be set."""
     root = tmp_path_factory.mktemp("small")
     collection = write_collection(root, showcase(), TOPICS)
+    notes = root / "papers" / "notes"
+    notes.mkdir()
+    (notes / "ring.md").write_text(NOTES, encoding="utf-8")
+    (notes / "spite.md").write_text("\n\n".join(HOSTILE), encoding="utf-8")
     yield from served(collection, build(collection, root / "build", strict=False))
 
 

@@ -190,12 +190,13 @@ def test_every_record_of_the_collection_is_on_the_site(real: Any) -> None:
 def test_paper_page_shows_all_there_is(small: Any) -> None:
     page = Page(small.html("papers/ring"))
     for needed in ("summary", "samples", "read-first", "unlocks", "symbols", "algorithms", "alg-2", "equations",
-                   "eq-2", "program", "claims", "path", "explained", "citations", "cite", "lists"):  # fmt: skip
+                   "eq-2", "program", "claims", "path", "explained", "citations", "cite", "origin"):  # fmt: skip
         assert needed in page.ids
     links = set(page.links)
     assert {"https://arxiv.org/abs/2001.00001", "https://arxiv.org/pdf/2001.00001"} <= links
     assert {"../../papers/start/", "../../papers/survey/", "../../code/ring/#L10"} <= links
-    for words in ("Score 3 of 3, by seed 001", "proven: 1 claim holds", "0.4987", "≤ 0.51", "seed 0", "64 × 32 px"):
+    said = "Worth reading 3 of 3, says a reading list", "Reading list 001, line 1"
+    for words in (*said, "proven: 1 claim holds", "0.4987", "≤ 0.51", "seed 0", "64 × 32 px"):
         assert words in page.text
     assert len(re.findall(r"<mark[ >]", small.html("papers/ring"))) == 1
 

@@ -80,6 +80,14 @@ def test_a_baseline_is_dashed_and_has_no_dots() -> None:
     assert places(root, "thin")
 
 
+def test_a_second_line_of_a_colour_has_rings_for_dots() -> None:
+    points = [(1, 1.0), (2, 2.0)]
+    root = chart(Series(points, 1), Series([(x, 2 * y) for x, y in points], 1, hollow=True))
+    classes = [circle.get("class", "") for circle in root.iter(f"{SVG}circle")]
+    assert ["is-hollow" in of.split() for of in classes] == [False, False, True, True]
+    assert not [path for path in root.iter(f"{SVG}path") if "thin" in path.get("class", "").split()]
+
+
 def method(ident: str, *curves: Any) -> Any:
     return SimpleNamespace(
         slug=ident,
@@ -116,6 +124,22 @@ def test_methods_share_a_page_each_in_a_colour_of_its_own() -> None:
     assert page.lines[0].points == [(1, 0.5, 0.1), (2, 0.25, 0.2)]
     assert [c.name for c in compared_in(pages, cast(Any, SimpleNamespace(id="m1")))] == ["few-steps"]
     assert not compared_in(pages, cast(Any, SimpleNamespace(id="m7")))
+
+
+@pytest.mark.parametrize(
+    ("names", "thin", "hollow"),
+    [
+        (["distilled", "trained", "Euler"], "Euler", ["trained"]),
+        (["student", "teacher"], "teacher", []),
+        (["alone"], None, []),
+    ],
+)
+def test_only_the_last_line_of_a_method_is_its_baseline(names: list[str], thin: str | None, hollow: list[str]) -> None:
+    lines = [{"name": name, "across": [1, 2], "up": [0.5, 0.25]} for name in names]
+    pages, _ = gathered(method("m0", curve(lines=lines)), method("m1", curve()))
+    of_first = [line for line in pages["few-steps"].lines if line.method.slug == "m0"]
+    assert [line.name for line in of_first if line.thin] == ([thin] if thin else [])
+    assert [line.name for line in of_first if line.hollow] == hollow
 
 
 def test_one_method_alone_is_beside_nothing() -> None:

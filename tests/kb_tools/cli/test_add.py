@@ -428,3 +428,59 @@ def test_names_of_other_files_are_no_ids(kb, shelf, arxiv):
     assert kb(shelf, "add", "2001.00001", "--slug", "topics").code == 2
     assert kb(shelf, "add", "2001.00001", "--slug", "outside").code == 2
     assert arxiv.asked == []
+
+
+def test_what_a_service_says_is_cleaned_as_what_a_file_says(kb, shelf, servers, web, tmp_path):
+    """One letter that was lost, a name that is none, an impossible arXiv id: the same remarks, the same record."""
+    title, lost = "Lost &amp; Found", "a letter of the title was lost before this file was written; `?` stands for it"
+    servers["arxiv"].answers = [
+        web.feed(web.entry("2001.00001", title=f"{title} L\ufffdtter", authors=("Team X", ":", "Ada Lovelace")))
+    ]
+    servers["s2"].answers = [web.as_json([S2_WORK | {"externalIds": {"ArXiv": "2013.00001"}}])]
+    first, second = data(kb(shelf, "add", "2001.00001", "10.1000/found", "--json"))
+    assert (first["status"], first["says"], first["written"]) == ("incomplete", lost, True)
+    assert (second["status"], "2013.00001 can be no arXiv id" in second["says"]) == ("incomplete", True)
+    bib = tmp_path / "refs.bib"
+    bib.write_text(
+        "@misc{a, title={Lost \\& Found L\ufffdtter}, author={{Team X} and {:} and Ada Lovelace}, year=2020}"
+    )
+    other = tmp_path / "other"
+    assert kb(shelf, "init", str(other)).code == 0
+    imported = json.loads(kb(type(shelf)(other), "import", str(bib), "--json").out)["data"][0]
+    assert (imported["status"], imported["remarks"]) == ("incomplete", [lost])
+    ours, theirs = shelf.index().record(first["id"]), type(shelf)(other).index().record(imported["id"])
+    assert (ours["title"], ours["authors"]) == (theirs["title"], theirs["authors"])
+    assert (ours["title"], ours["authors"]) == ("Lost & Found L?tter", ["Team X", "Ada Lovelace"])
+    assert "arxiv" not in shelf.index().record(second["id"])
+    assert kb(shelf, "check").code == 0
+
+
+def test_what_exists_under_another_title_is_said(kb, shelf, arxiv, web):
+    arxiv.answers = [web.feed(web.entry("2006.11239", title="Diffusion for Beginners"))]
+    [row] = data(kb(shelf, "add", "2006.11239", "--json"))
+    taken_for = "Denoising Diffusion Probabilistic Models"
+    assert (row["status"], row["id"], row["taken_for"]) == ("exists", "ddpm", taken_for)
+    assert f"ddpm: exists; its title there is: {taken_for}" in kb(shelf, "add", "2006.11239").err
+
+
+def test_what_may_be_a_duplicate_is_added_and_named(kb, shelf, arxiv, web):
+    """Two arXiv ids are two works, even where arXiv gives both the same DOI."""
+    doi = "<arxiv:doi>10.1000/shared</arxiv:doi>"
+    arxiv.answers = [
+        web.feed(
+            web.entry("2001.00001", title="Steps of Many Sizes", more=doi),
+            web.entry("2001.00002", title="Steps of Few Sizes", more=doi),
+        )
+    ]
+    first, second = data(kb(shelf, "add", "2001.00001", "2001.00002", "--json"))
+    assert (first["status"], "maybe" in first) == ("added", False)
+    assert (second["status"], second["maybe"], second["written"]) == ("incomplete", [first["id"]], True)
+    assert shelf.index().record(first["id"])["doi"] == "10.1000/shared"
+    assert "doi" not in shelf.index().record(second["id"])
+
+
+def test_one_that_is_refused_costs_itself(kb, shelf, arxiv, web):
+    arxiv.answers = [web.feed(web.entry("2001.00001", title="x" * 501), web.entry("2001.00002", title="Sound"))]
+    outcome = kb(shelf, "add", "2001.00001", "2001.00002")
+    assert (outcome.code, outcome.out) == (5, "papers/lovelace-2020-sound.yaml\n")
+    assert "kb: refused; title: " in outcome.err

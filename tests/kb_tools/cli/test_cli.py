@@ -82,7 +82,7 @@ def test_help_fits_a_terminal_of_80_columns():
 @pytest.mark.parametrize(
     ("word", "meant"),
     [("delete", "rm"), ("rename", "mv"), ("update", "refresh"), ("tags", "topics"), ("duplicates", "dedupe"),
-     ("DELETE", "rm"), ("renme", "mv"), ("serach", "search")],
+     ("watch", "updates"), ("DELETE", "rm"), ("renme", "mv"), ("serach", "search")],
 )  # fmt: skip
 def test_an_unknown_command_is_pointed_to_the_one_that_is_meant(kb, shelf, word, meant):
     outcome = kb(shelf, word, "ddpm")

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from kb_tools.exchange.bibtex import CARRIED
 from kb_tools.records.store import Collection
 
 BIB = """@article{a, title={The paper called ddpm}, author={of ddpm, Author}, year=2020}
@@ -65,7 +64,7 @@ def test_new_works_are_added_once(kb, shelf, tmp_path):
     assert {name: after[name] for name in before} == before
 
 
-@pytest.mark.parametrize("form", ["bibtex", "json"])
+@pytest.mark.parametrize("form", ["bibtex", "csl-json", "json", "markdown", "ris"])
 def test_a_collection_goes_through_a_file_into_another(kb, shelf, tmp_path, record, form):
     whole = record(
         "whole", kind="tutorial", title="Über {all} & $x_0$", authors=["OpenAI", "Aaron van den Oord"], venue="ICML",
@@ -75,16 +74,13 @@ def test_a_collection_goes_through_a_file_into_another(kb, shelf, tmp_path, reco
     from kb_tools.records.layout import dump
 
     (shelf.papers / "whole.yaml").write_text(dump(whole), encoding="utf-8")
-    file = tmp_path / {"bibtex": "all.bib", "json": "all.json"}[form]
+    file = tmp_path / "all"
     assert kb(shelf, "export", "--format", form, "-o", str(file)).code == 0
     before = files(shelf)
     for path in shelf.files():
         path.unlink()
-    assert "3 added" in kb(shelf, "import", str(file)).err
-    if form == "json":
-        assert files(shelf) == before
-    found = shelf.document("whole").require()
-    assert {key: found.get(key) for key in CARRIED} == {key: whole.get(key) for key in CARRIED}
+    assert "3 added" in kb(shelf, "import", str(file), "--format", form).err
+    assert files(shelf) == before
 
 
 def test_what_is_not_valid_is_left_out_and_the_rest_added(kb, shelf, tmp_path):

@@ -111,3 +111,11 @@ def test_what_the_record_of_a_work_lacks_is_named():
 )
 def test_titles_are_compared_by_their_words(one, other, same):
     assert alike(one, other) is alike(other, one) is same
+
+
+def test_an_export_says_itself_under_which_topics_its_records_stand():
+    fields = {"kind": "paper", "title": "Much Faster Sampling of Things", "topics": ["speed"]}
+    topics = {"basics": "Basics", "speed": "Speed"}
+    for ours, filed in ((True, ["speed"]), (False, ["speed", "basics"])):
+        [found] = match([Work(1, dict(fields), section=("Basics",), ours=ours)], [], topics)
+        assert found.record is not None and found.record["topics"] == filed

@@ -1,0 +1,103 @@
+"""Works that were named by reference, as servers describe them: the reader of `kb add`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from kb_tools.errors import NetworkError, UsageError
+from kb_tools.exchange.work import Asked, Reading, Unread, Work
+from kb_tools.incoming.adding import Data, fields_of, stub_fields, stub_slug
+from kb_tools.records.index import Index
+from kb_tools.services.lookup import Found, describe
+from kb_tools.services.references import FORMS, Reference, parse
+from kb_tools.services.upstream import Upstream
+
+
+class Named(NamedTuple):
+    """What files name by arXiv id or DOI, and what they name otherwise."""
+
+    references: list[str]
+    nameless: list[Unread]
+
+
+def named_in(readings: Iterable[tuple[str, Reading]]) -> Named:
+    """References of the works in files.  readings: name of a file, and what it holds.
+
+    Raises one UsageError that lists every reference that can be none.
+    """
+    found = Named([], [])
+    wrong: list[str] = []
+    for file, reading in readings:
+        for lost in reading.unread:
+            says = f"{file}:{lost.line}: {lost.says}"
+            found.nameless.append(lost._replace(says=says, name=file))
+        for work in reading.works:
+            reference = work.fields.get("arxiv") or work.fields.get("doi")
+            if reference:
+                found.references.append(str(reference))
+                try:
+                    parse(str(reference))
+                except UsageError as error:
+                    wrong.append(f"{file}:{work.line}: {error.message}")
+            else:
+                title = str(work.fields.get("title") or "a work without a title")
+                says = f"{file}:{work.line}: it has neither an arXiv id nor a DOI; `kb import` takes it as it stands"
+                found.nameless.append(Unread(work.line, f"{title} ({says})", name=title))
+    if wrong:
+        hint = f"nothing was asked and nothing written; mend the file: write {FORMS}"
+        raise UsageError("\n    ".join(wrong), hint=hint)
+    return found
+
+
+def ask(wanted: Sequence[Reference], index: Index, *, fresh: bool, tell: Callable[[str], None]) -> Reading:
+    """What the servers say of each.  One that nobody knows, and the collection neither, is unread.
+
+    tell: is given what a person should know of the asking.  Raises NetworkError if nobody answers, unless all is in
+    the collection already.
+    """
+    known = _known(wanted, index)
+    nothing_new = len(known) == len(wanted)
+    try:
+        found = describe(wanted, patient=not nothing_new, fresh=fresh, tell=tell) if wanted else Found({})
+    except NetworkError as error:
+        if not nothing_new:
+            raise
+        tell(f"kb: newer versions were not looked for: {error.message}")
+        found = Found({})
+    if found.fallback is not None:
+        tell(f"kb: {found.fallback.message}; Semantic Scholar was asked instead, and the records say so")
+    reading = Reading([], [])
+    for place, reference in enumerate(wanted, 1):
+        answer = found.works.get(reference.key)
+        if answer is None and reference.key not in known:
+            reading.unread.append(Unread(place, f"no service knows {reference.name}", name=reference.name))
+        else:
+            reading.works.append(_work(place, reference, answer))
+    return reading
+
+
+def stubs(wanted: Sequence[Reference], index: Index) -> Reading:
+    """All that arXiv ids say by themselves.  Raises UsageError for a DOI that the collection does not have."""
+    known = _known(wanted, index)
+    works = []
+    for place, reference in enumerate(wanted, 1):
+        fields: Data = {}
+        if reference.key not in known:
+            if reference.arxiv is None:
+                raise UsageError(
+                    f"--offline: a DOI says nothing by itself ({reference.name})", hint="write the record by hand"
+                )
+            fields = {"id": stub_slug(reference), **stub_fields(reference)}
+        works.append(_work(place, reference, None, fields))
+    return Reading(works, [])
+
+
+def _known(wanted: Iterable[Reference], index: Index) -> set[str]:
+    """Keys of those that the collection has."""
+    return {one.key for one in wanted if index.named([one.key])}
+
+
+def _work(place: int, reference: Reference, answer: Upstream | None, fields: Data | None = None) -> Work:
+    said = {"arxiv": reference.arxiv, "doi": reference.doi} if answer is None else fields_of(answer, reference)
+    return Work(place, {**said, **(fields or {})}, asked=Asked(reference.name, reference.version, answer))

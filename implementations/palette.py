@@ -20,8 +20,7 @@ from torch import Tensor, nn
 
 from implementations.common.noise import Noise, gaussian
 from implementations.common.rows import for_all, per_row
-from implementations.ddpm import Variance, linear_schedule, reverse
-from implementations.dpm import GaussianDiffusion
+from implementations.ddpm import GaussianDiffusion, Variance, linear_schedule, reverse
 
 ImageConditionalModel = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -77,7 +76,7 @@ def loss(
     p: Literal[1, 2] = 2,
     weight: Callable[[Tensor], Tensor] | None = None,
     noise: Noise = gaussian,
-) -> Tensor:  # Alg. 1
+) -> Tensor:
     """|error of the predicted noise|^p, averaged over entries, of which those that are known count as 0.
 
     x: (B, C_x, ...), given; y_0: (B, C_y, ...), wanted.  hole: 0 or 1, broadcast to y_0, which x then has the shape of;
@@ -110,17 +109,17 @@ def sample(
     trained: GaussianDiffusion | None = None,
     variance: Variance = "large",
     noise: Noise = gaussian,
-) -> Tensor:  # Alg. 2
+) -> Tensor:  # section 3
     """An answer to each x, by T network evaluations, or none where nothing is wanted.
 
-    x: (B, C_x, ...), given.  y_T: (B, C_y, ...) ~ N(0, I).  hole: 0 or 1, broadcast to y_T: where it is 0, x is returned
-    as it is.  trained: the chain of the training, if the process is to be refused where it asks for less noise than any
+    x: (B, C_x, ...), given.  y_T: (B, C_y, ...) ~ N(0, I).  hole: 0 or 1, broadcast to y_T: where it is 0, x comes
+    back as it is.  trained: the chain of the training, if the process is to be refused where it asks for less noise than any
     network was shown.  variance: "large" is beta_t, "small" beta-tilde_t.  Returns y_0: (B, C_y, ...).
     """
     if trained is not None and process.abar[1] > trained.abar[1]:
         raise ValueError(
-            f"the last step asks for gamma = {process.abar[1]:.7f}, and training ended at {trained.abar[1]:.7f}: take a "
-            "larger beta_1, or train with a smaller one"
+            f"the last step asks for gamma = {process.abar[1]:.7f}, and training ended at {trained.abar[1]:.7f}: take "
+            "a larger beta_1, or train with a smaller one"
         )
     wanted = torch.ones_like(y_T, dtype=torch.bool) if hole is None else _bool(hole, y_T)
     if hole is not None and x.shape != y_T.shape:

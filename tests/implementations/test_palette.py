@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -36,6 +37,10 @@ def exact(y_t: torch.Tensor, gamma: torch.Tensor, x: torch.Tensor) -> torch.Tens
     g = gamma[:, None]
     cov = g[..., None] * REST + (1 - g[..., None]) * torch.eye(2, dtype=y_t.dtype)
     return (1 - g).sqrt() * torch.linalg.solve(cov, y_t - g.sqrt() * expected(x))
+
+
+def answered(process, given, y, noise, **options):
+    return palette.sample(exact, process, given.expand(len(y), 2), y, noise=noise, **options)
 
 
 def lively(y_t, gamma, x):
@@ -168,10 +173,7 @@ def test_a_hole_is_filled_with_noise_and_nothing_else():
 @pytest.mark.parametrize("variance", ["large", "small"])
 def test_moments_are_those_of_the_chain_s_own_recursion(variance):
     process, given = rough(6), torch.tensor([0.8, -1.1], dtype=F64)
-    found = moments(
-        lambda y, noise: palette.sample(exact, process, given.expand(len(y), 2), y, variance=variance, noise=noise),
-        shape=(2,),
-    )
+    found = moments(partial(answered, process, given, variance=variance), shape=(2,))
     mean, cov = torch.zeros(2, dtype=F64), torch.eye(2, dtype=F64)
     beta, abar = process.beta.tolist(), process.abar.tolist()
     for t in range(6, 0, -1):
@@ -188,9 +190,7 @@ def test_samples_approach_the_exact_conditional_at_first_order():
     given, counts, errors = torch.tensor([0.8, -1.1], dtype=F64), [25, 50, 100], []
     for T in counts:
         process = palette.inference_schedule(T, 4 / T / 100, 20 / T)
-        found = moments(
-            lambda y, noise: palette.sample(exact, process, given.expand(len(y), 2), y, noise=noise), shape=(2,)
-        )
+        found = moments(partial(answered, process, given), shape=(2,))
         errors.append((found.cov - REST).norm().item())
         assert (found.mean - expected(given)).norm() < 0.01
     slope = np.polyfit(np.log(counts), np.log(errors), 1)[0]
@@ -202,7 +202,7 @@ def test_every_step_is_that_of_ddpm_at_the_chain_s_own_level():
     for variance in ("large", "small"):
         z, told = y, []
 
-        def network(y, g, x):
+        def network(y, g, x, told=told):
             told.append(g)
             return lively(y, g, x)
 
@@ -297,7 +297,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="the hole is empty"):
         palette.loss(lively, process, x, x, hole=torch.zeros(4))
     finer = palette.training_schedule(4, process.beta[1].item() / 2, 0.3)
-    with pytest.raises(ValueError, match="asks for gamma = .*larger beta_1"):
+    with pytest.raises(ValueError, match=r"asks for gamma = .*larger beta_1"):
         palette.sample(lively, finer, x, x, trained=process)
     assert palette.sample(lively, process, x, x, trained=finer, noise=Noise(1)).isfinite().all()
     assert palette.sample(lively, process, x, x, trained=process, noise=Noise(1)).isfinite().all()

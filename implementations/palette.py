@@ -107,14 +107,14 @@ def sample(
     *,
     hole: Tensor | None = None,
     trained: GaussianDiffusion | None = None,
-    variance: Variance = "large",
+    variance: Variance = "small",
     noise: Noise = gaussian,
 ) -> Tensor:  # section 3
     """An answer to each x, by T network evaluations, or none where nothing is wanted.
 
     x: (B, C_x, ...), given.  y_T: (B, C_y, ...) ~ N(0, I).  hole: 0 or 1, broadcast to y_T: where it is 0, x comes
-    back as it is.  trained: the chain of the training, if the process is to be refused where it asks for less noise than any
-    network was shown.  variance: "large" is beta_t, "small" beta-tilde_t.  Returns y_0: (B, C_y, ...).
+    back as it is.  trained: the chain of the training, if the process is to be refused where it asks for less noise
+    than any network was shown.  variance: fixed; "small" is beta-tilde_t, "large" beta_t.  Returns y_0: (B, C_y, ...).
     """
     if trained is not None and process.abar[1] > trained.abar[1]:
         raise ValueError(

@@ -77,7 +77,7 @@ def network(run: Run) -> Trained[NoiseOfVelocity]:
 
     channels = images.shape[0]
     model = NoiseOfVelocity(Concatenated(UNet(2 * channels, channels, **unet_sizes(images))))
-    options = {"batch_size": 128, "lr": 4e-3, "anneal": True, "ema": 0.99}
+    options = {"batch_size": 96, "lr": 4e-3, "anneal": True, "ema": 0.99}
     return train(model, of_batch, images, steps=run.steps, **run.training, **options)
 
 
@@ -200,7 +200,7 @@ def four_tasks(run: Run) -> Figure:
         panels[name] = pictures.contact_sheet(torch.cat(rows), columns=7, width=300)
     return Figure(
         "Four panels, one for each task, of four images each.  A row shows what is given, four answers, the mean of "
-        "answers, which is a blur, and the truth.  The answers are clear and differ: colourings in red, green and blue.",
+        "answers, which is a blur, and the truth.  The answers are clear; those to a grey image are red, green or blue.",
         pictures.beside(panels),
     )
 

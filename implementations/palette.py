@@ -91,6 +91,8 @@ def loss(
     y_t = per_row(gamma.sqrt(), y_0) * y_0 + per_row((1 - gamma).sqrt(), y_0) * eps
     wanted = None if hole is None else _wanted(hole, x, y_0)
     if wanted is not None:
+        if not wanted.any():
+            raise ValueError("the hole is empty: nothing is wanted, so nothing can be learned")
         y_t = torch.where(wanted, y_t, x)
     error = (eps - model(y_t, gamma.to(y_0.dtype), x)).abs() ** p  # section 3
     if weight is not None:
@@ -121,28 +123,24 @@ def sample(
             f"the last step asks for gamma = {process.abar[1]:.7f}, and training ended at {trained.abar[1]:.7f}: take "
             "a larger beta_1, or train with a smaller one"
         )
-    wanted = torch.ones_like(y_T, dtype=torch.bool) if hole is None else _bool(hole, y_T)
-    if hole is not None and x.shape != y_T.shape:
-        raise ValueError(f"where there is a hole x shows y around it: {tuple(x.shape)} cannot show {tuple(y_T.shape)}")
-    if not wanted.any():
+    wanted = None if hole is None else _wanted(hole, x, y_T)
+    if wanted is not None and not wanted.any():
         return x.clone()
-    y = y_T if hole is None else torch.where(wanted, y_T, x)
+    y = y_T if wanted is None else torch.where(wanted, y_T, x)
     for t in range(process.T, 0, -1):
         eps = model(y, for_all(process.abar[t], y), x)
         mean, var = reverse(process, y, t, eps, variance)
         y = mean + var.sqrt() * noise(y) if t > 1 else mean
-        if hole is not None:
+        if wanted is not None:
             y = torch.where(wanted, y, x)
     return y
 
 
-def _wanted(hole: Tensor, x: Tensor, y_0: Tensor) -> Tensor:
-    wanted = _bool(hole, y_0)
-    if x.shape != y_0.shape:
-        raise ValueError(f"where there is a hole x shows y around it: {tuple(x.shape)} cannot show {tuple(y_0.shape)}")
-    if not wanted.any():
-        raise ValueError("the hole is empty: nothing is wanted, so nothing can be learned")
-    return wanted
+def _wanted(hole: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """The hole in the shape of y, around which x shows y."""
+    if x.shape != y.shape:
+        raise ValueError(f"where there is a hole x shows y around it: {tuple(x.shape)} cannot show {tuple(y.shape)}")
+    return _bool(hole, y)
 
 
 def _bool(hole: Tensor, x: Tensor) -> Tensor:

@@ -100,6 +100,26 @@ def test_the_loss_is_that_of_the_definition_row_by_row(p):
         assert found.item() == pytest.approx(total / count, rel=1e-12)
 
 
+def test_a_weight_multiplies_the_error_of_each_row_and_none_is_the_paper_s():
+    process, x, y_0 = rough(5), draw(3, 2, seed=1), draw(3, 2, seed=2)
+    gamma, plain = palette.levels(process, y_0, noise=Noise([5, 6, 7])), []
+    for k in range(3):
+        rows = slice(k, k + 1)
+        plain.append(palette.loss(lively, process, x[rows], y_0[rows], p=2, noise=Noise([5 + k])))
+    for weight in (torch.reciprocal, torch.sqrt):
+        found = palette.loss(lively, process, x, y_0, weight=weight, noise=Noise([5, 6, 7]))
+        assert torch.allclose(found, (weight(gamma) * torch.stack(plain)).mean(), rtol=1e-12)
+    assert torch.allclose(palette.loss(lively, process, x, y_0, noise=Noise([5, 6, 7])), torch.stack(plain).mean())
+
+
+def test_levels_are_drawn_in_float64():
+    """A float32 share has 24 bits, and so has its place between levels; that of float64 has more."""
+    process = rough(1)
+    found = palette.levels(process, torch.empty(50), noise=Noise(1))
+    share = (found - process.abar[1]) / (1 - process.abar[1]) * 2**24
+    assert (share - share.round()).abs().max() > 0.01
+
+
 def test_the_exact_network_has_the_least_squared_error_and_its_known_risk():
     """Given x and a level, eps and y_t are Gaussian: the risk is the trace of a Schur complement."""
     process, n = rough(3), 4000

@@ -79,17 +79,22 @@ def _page(rows: Sequence[tuple[str, ...]], total: Verdict, *, measured: bool) ->
     kept = before[before.index(_TIMES) :].rstrip("\n") if _TIMES in before else ""
     parts = [
         "# What an import finds",
-        "Written by `python -m benchmarks.wild`, which invents bibliographies and reading lists with known truth, imports "
+        "Written by `python -m benchmarks.wild`, which invents bibliographies and reading lists "
+        "with known truth, imports "
         f"each into a collection of its own, and judges records and report. Last run: {date.today().isoformat()}.",
-        f"{total.works} whole works and {_damaged()} broken entries, of {len(rows) - 1} kinds. Nothing of `kb` reads or "
-        "writes them: the texts are put together by hand, and the records are read by a plain YAML parser. The works, the "
+        f"{total.works} whole works and {_damaged()} broken entries, of {len(rows) - 1} kinds. "
+        f"Nothing of `kb` reads or "
+        "writes them: the texts are put together by hand, and the records are read by a plain YAML "
+        "parser. The works, the "
         "people and the arXiv ids are invented and the same on every run; `--seed` makes others of the same kinds.",
         "*Found*: there is a record with exactly the title of the work. *arXiv ids*, *Authors*, *Years*: those of the "
-        "truth that are in the record, letter by letter. *Broken, named*: entries with a comma, a brace, a key or an end "
+        "truth that are in the record, letter by letter. *Broken, named*: entries with a comma, a "
+        "brace, a key or an end "
         "too few or too many that became no record, and whose line the report names. *Lost in silence*: works, ids, "
         "years or authors that are missing or wrong without a remark. *Made up*: records of what is no work.",
         _table(_HEADER, rows),
-        "The judge accepts wrong authors only where the report says that they are not certain, and counts them as wrong "
+        "The judge accepts wrong authors only where the report says that they are not certain, and "
+        "counts them as wrong "
         "all the same, but for the few forms that no reader could be sure of (`A. Roe, B. Doe` in a field in which a "
         "comma stands between family and given name).",
         *([times.section(_TIMES)] if measured else [kept] if kept else []),

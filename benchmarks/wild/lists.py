@@ -136,9 +136,11 @@ def _bare_address(inventor: Inventor, truth: Truth, url: str, number: int) -> st
 def _no_address(inventor: Inventor, truth: Truth, url: str, number: int) -> str:
     _unsaid(truth)
     return inventor.one_of(
-        f"{truth.title} (arXiv:{truth.arxiv})", f"{truth.title}, arXiv:{truth.arxiv}", f"**{truth.title}**, arXiv:{truth.arxiv}",
+        f"{truth.title} (arXiv:{truth.arxiv})",
+        f"{truth.title}, arXiv:{truth.arxiv}",
+        f"**{truth.title}**, arXiv:{truth.arxiv}",
         f"{truth.title} [arXiv:{truth.arxiv}]",
-    )  # fmt: skip
+    )
 
 
 def _badge(inventor: Inventor, truth: Truth, url: str, number: int) -> str:
@@ -242,7 +244,8 @@ def tables(inventor: Inventor, count: int) -> Wild:
             rows.append((truth, cells))
         heads = (
             ["Paper", "Venue", "Code"], ["Year", "Title", "Link", "Code"], ["Title", "Authors", "Venue", "Paper"],
-            ["Title", "Publication"], ["Abbr.", "Title & Authors", "Venue"], ["Date", "Title", "Paper"], ["Name", "arXiv"],
+            ["Title", "Publication"], ["Abbr.", "Title & Authors", "Venue"], ["Date", "Title", "Paper"],
+            ["Name", "arXiv"],
         )[style % 7]  # fmt: skip
         sheet.put(f"| {' | '.join(heads)} |\n|{'|'.join([':---:'] * len(heads))}|")
         for truth, cells in rows:

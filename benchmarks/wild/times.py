@@ -46,7 +46,8 @@ def reading_list(size: int) -> str:
         if number % 50 == 0:
             lines += ["", f"## Part {number // 50}", ""]
         lines.append(
-            f"- **{truth.title}** [[paper](https://arxiv.org/abs/{truth.arxiv})] [[code](https://github.com/e/{number})]"
+            f"- **{truth.title}** [[paper](https://arxiv.org/abs/{truth.arxiv})] "
+            f"[[code](https://github.com/e/{number})]"
         )
     return "\n".join(lines) + "\n"
 
@@ -76,13 +77,15 @@ def section(heading: str) -> str:
             heading,
             fill(
                 "Seconds of CPU, user and system, of one process on two shared cores; the bar is "
-                f"{IMPORT_BAR:.0f} s for {SIZES[-1]:,} works. Each work is parsed, matched with all others, written as a file "
+                f"{IMPORT_BAR:.0f} s for {SIZES[-1]:,} works. Each work is parsed, matched with all others, "
+                f"written as a file "
                 "of its own, synced, and read again.",
                 118,
             ),
             "\n".join(rows),
             fill(
-                f"`kb build` of {PAPERS:,} papers from nothing: {built:.1f} s of CPU (bar {BUILD_BAR:.0f} s). `kb list` of "
+                f"`kb build` of {PAPERS:,} papers from nothing: {built:.1f} s of CPU (bar {BUILD_BAR:.0f} "
+                f"s). `kb list` of "
                 f"that collection, its index at hand: {other * 1000:.0f} ms (bar {LIST_BAR * 1000:.0f} ms); of the "
                 f"{SIZES[-1]:,} works imported above: {listed * 1000:.0f} ms.",
                 118,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -12,13 +13,16 @@ from implementations.lab.demo import Claim, Demo, name_of
 from implementations.lab.folder import save
 from implementations.lab.perform import perform
 
+# What a full disk, a quota, a read-only tree and a folder of somebody else answer.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG})
+
 
 def main(slug: str, demo: Demo, argv: Sequence[str], *, about: str = "", out: str | Path | None = None) -> int:
     """Run a demo with the options of argv, save what it made, and print its claims.
 
     about: what `--help` says of it.  out: the folder to write to where --out does not say another.
     Returns the exit code: 0 the run ended, whatever its claims say at this budget (`kb verify` judges them), 2 it could
-    not run, 130 interrupted (--resume goes on).
+    not run, 6 a disk that is full or cannot be written to, 130 interrupted (--resume goes on).
     """
     options = vars(_parser(slug, demo, about, str(out or Path("build", "runs", slug))).parse_args(argv))
     folder = options["out"] = Path(options["out"])
@@ -35,8 +39,7 @@ def main(slug: str, demo: Demo, argv: Sequence[str], *, about: str = "", out: st
         print(f"interrupted; what was trained is in {folder}, and --resume goes on from there", file=sys.stderr)
         return 130
     except (ValueError, OSError, FloatingPointError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return failed(error, folder)
     print(claims_table(result.claims))
     for base in result.bases:
         print(base)
@@ -44,6 +47,14 @@ def main(slug: str, demo: Demo, argv: Sequence[str], *, about: str = "", out: st
     for path in written:
         print(f"  {path}")
     return 0
+
+
+def failed(error: Exception, folder: Path) -> int:
+    """Say why a run that writes to `folder` could not end; returns its exit code."""
+    full = isinstance(error, OSError) and error.errno in _NO_ROOM
+    where = f"{folder}: " if full and not getattr(error, "filename", None) and " write " not in str(error) else ""
+    print(f"error: {where}{error}", file=sys.stderr)
+    return 6 if full else 2
 
 
 def check_device(device: str) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from implementations.lab.command import check_device
+from implementations.lab.command import check_device, failed
 from implementations.lab.showcase import Showcase, show
 from implementations.verification.evidence import showcases
 
@@ -16,7 +16,8 @@ def main(slug: str, showcase: Showcase, argv: Sequence[str], *, about: str, out:
     """Train or load what a showcase needs, and write its pictures and what they are.
 
     about: what `--help` says of it.  out: the folder of the run, where --out does not say another; evidence: where
-    --record writes.  Returns the exit code: 0, 2 it could not run, 130 interrupted (--resume goes on).
+    --record writes.  Returns the exit code: 0, 2 it could not run, 6 a disk that is full or cannot be written to, 130
+    interrupted (--resume goes on).
     """
     options = vars(_parser(slug, showcase, about, str(out)).parse_args(argv))
     folder, kept = Path(options.pop("out")), options.pop("record")
@@ -33,8 +34,7 @@ def main(slug: str, showcase: Showcase, argv: Sequence[str], *, about: str, out:
         print(f"interrupted; what was trained is in {folder}, and --resume goes on from there", file=sys.stderr)
         return 130
     except (ValueError, OSError, FloatingPointError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return failed(error, folder)
     for base in run.bases:
         print(base)
     for network in entry["networks"]:

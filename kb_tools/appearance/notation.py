@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 _GREEK = {
@@ -41,6 +42,8 @@ _LOOKS = re.compile(r"\S*(?:(?<=\w)_(?=\w)|\^|(?<=\w)~|\bsqrt\b|\\[A-Za-z]|\bgra
 _NAME = re.compile(r"[A-Za-z]\w*_\w+")
 _RAISED = str.maketrans("0123456789-−+()niT", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻⁺⁽⁾ⁿⁱᵀ")
 
+_NEAR = 80  # letters around a symbol that say what it is: looking at all of them takes the square of a text's length
+
 
 class Piece(NamedTuple):
     """A stretch of a sentence: "text", "kept" as it is, "code", or "math" with its letter, index and power."""
@@ -54,6 +57,11 @@ class Piece(NamedTuple):
 
 def pieces(value: str) -> list[Piece]:
     """A sentence in its stretches."""
+    return list(_pieces(value))
+
+
+@lru_cache(maxsize=1 << 13)  # a sentence stands on several pages
+def _pieces(value: str) -> tuple[Piece, ...]:
     out: list[Piece] = []
     last = 0
     for match in _TOKEN.finditer(value):
@@ -63,7 +71,7 @@ def pieces(value: str) -> list[Piece]:
             out.append(made)
             last = match.end()
     out += [Piece("text", value[last:])] * (last < len(value))
-    return list(_operators(out))
+    return tuple(_operators(out))
 
 
 def _piece(match: re.Match[str], value: str) -> Piece | None:
@@ -85,7 +93,8 @@ def _piece(match: re.Match[str], value: str) -> Piece | None:
 
 
 def _symbol(match: re.Match[str], value: str) -> Piece | None:
-    name, sub, before, after = match["name"], match["sub"] or "", value[: match.start()], value[match.end() :]
+    name, sub, start, end = match["name"], match["sub"] or "", match.start(), match.end()
+    before, after = value[max(start - _NEAR, 0) : start], value[end : end + _NEAR]
     letter = _NAMES.get(name, name)
     if sub in _ACCENTS:
         letter, sub = letter + _ACCENTS[sub], ""

@@ -69,16 +69,20 @@ def add_command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Add papers by arXiv id, arXiv address, or DOI; - reads a list from standard input, one per line.
+    """Add papers by arXiv id, DOI, address, or title; - reads a list from standard input, one per line.
 
-    All of them are asked for at once.  What is there already (the same arXiv id, DOI or title) stays as it is.  The
-    id of a new record is proposed as author-year-word and never changes later.  From a file, what has an arXiv id or
-    a DOI is taken; `kb import` takes everything, as the file has it, and asks nobody.
+    All of them are asked for at once.  Addresses of arXiv and its mirrors, publishers, OpenReview, the ACL Anthology
+    and Semantic Scholar are understood.  A title in quotes adds the paper that is called exactly so; otherwise those
+    that may be meant are listed, and nothing is added.  What is there already (the same arXiv id, DOI or title) stays
+    as it is.  The id of a new record is proposed as author-year-word and never changes later.  From a file, what has
+    an arXiv id or a DOI is taken; `kb import` takes everything, as the file has it, and asks nobody.
 
     \b
     Examples:
       kb add 2006.11239 https://arxiv.org/abs/2010.02502v4 --topic sampling
       kb add 10.1162/neco.2011.00142 --slug dsm --wr 2
+      kb add "Denoising diffusion implicit models"
+      kb add https://aclanthology.org/2023.acl-long.1
       kb add - < list.txt
       kb add --from refs.bib --dry-run
     """
@@ -189,6 +193,11 @@ def _report(
         if row.change and dry_run:
             words = f"{row.id}: would be {row.status}"
         say("; ".join([words, *_says(row)]))
+        for one in row.near:
+            by = f"{one.authors[0]}{' and others' if one.authors[1:] else ''}, " if one.authors else ""
+            say(f"    {one.reference or 'no id'}  {one.title} ({by}{one.year or 'no year'})")
+        if row.near:
+            say("    add the one that is meant by its id, as in `kb add " + (row.near[0].reference or "ID") + "`")
         if place := places.get(row.id):
             say(f"    {place['position']} of {place['of']} in the reading order: {place['why']}")
 
@@ -204,6 +213,7 @@ def _facts(collection: Collection, row: Row, place: Mapping[str, object], *, dry
         "says": "; ".join(_says(row)) or None,
         "written": bool(row.change) and not dry_run,
         **{name: value for name, value in seldom.items() if value},
+        **({"candidates": [one._asdict() for one in row.near]} if row.near else {}),
         **place,
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from kb_tools.cli.forms import FORM
 from kb_tools.cli.output import (
     dry_run_option,
     json_option,
@@ -16,20 +17,22 @@ from kb_tools.cli.output import (
     shown_path,
     table,
     take_bytes,
+    terminal,
     with_collection,
 )
 from kb_tools.errors import InvalidRecordError, NotFoundError, UsageError
-from kb_tools.exchange.reading import FORMS, decode, form_of, read
+from kb_tools.exchange.formats import LISTED, form_of, read
+from kb_tools.exchange.reading import decode
 from kb_tools.exchange.work import Reading
 from kb_tools.incoming.pipeline import Row, Wishes, take
 from kb_tools.records.store import Collection
 
-_SHADES = ({"fg": "cyan"}, {"bold": True}, None, None, {"dim": True})
+_SHADES = ({"fg": "cyan"}, {"bold": True}, None, {"dim": True})
 
 
 @click.command("import")
 @click.argument("file")
-@click.option("--format", "form", type=click.Choice(FORMS), help="What FILE is (default: by its name, as .bib or .md).")
+@click.option("--format", "form", type=FORM, metavar="NAME", help=f"What FILE is: {LISTED} (default: by its name).")
 @click.option("--encoding", metavar="NAME", help="How FILE is encoded (default: UTF-8, or else a guess that is said).")
 @click.option("--strict", is_flag=True, help="Add nothing if anything of FILE would be lost or is not certain.")
 @dry_run_option
@@ -44,7 +47,10 @@ def import_command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Add the works that FILE (- for stdin) names: BibTeX, CSL-JSON, RIS, a reading list in Markdown, or a JSON export.
+    """Add the works that FILE (- for stdin) names: BibTeX, CSL-JSON, RIS, CSV, a reading list in Markdown, or JSON.
+
+    What `kb export` wrote comes back as the same records, whichever form it is in.  CSV is read as Zotero, Scopus,
+    Google Scholar and Publish or Perish save it, or under any header that names a title.
 
     A work that the collection has, by arXiv id, or by DOI, address or alias under the same title, is left as it is,
     and nothing is added twice.  What a list claims is noted in the new record as not confirmed.
@@ -56,7 +62,8 @@ def import_command(
     Examples:
       kb import refs.bib --dry-run
       kb import README.md --strict
-      curl -s https://example.org/list.md | kb import - --format markdown
+      kb import library.csv
+      curl -s https://example.org/list.md | kb import - --format md
     """
     rows = take(collection, reading_of(file, form, encoding), Wishes(strict=strict), dry_run=dry_run)
     lost = [row for row in rows if row.lossy]
@@ -84,7 +91,7 @@ def reading_of(file: str, form: str | None = None, encoding: str | None = None) 
             raise NotFoundError(f"there is no file {file}")
         raise UsageError(
             f"{file}: its name does not say what it is",
-            hint=f"say it with --format: {', '.join(FORMS)}",
+            hint=f"say it with --format: {LISTED}",
         )
     name = "stdin" if file == "-" else file
     text, guessed = decode(take_bytes(file), encoding, name)
@@ -113,11 +120,15 @@ def _report(collection: Collection, name: str, rows: list[Row], *, written: bool
             ]
         )
         return
-    table(
-        ("status", "id", "line", "remarks", "title"),
-        [(row.status, row.id, row.line, _remarks(row), row.title) for row in rows],
-        shades=_SHADES,
-    )
+    if terminal():
+        table(
+            ("status", "id", "line", "title"),
+            [(row.status, row.id, row.line, row.title) for row in rows],
+            shades=_SHADES,
+            under=[_remarks(row) for row in rows],
+        )
+    else:
+        table((), [(row.status, row.id, row.line, _remarks(row), row.title) for row in rows])
 
 
 def _remarks(row: Row) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from kb_tools.cli.output import json_option, put, put_json, say, shown_path, style, table, with_collection
-from kb_tools.errors import KbError, NotFoundError, UsageError
+from kb_tools.cli.output import json_option, put, put_json, room_needed, say, shown_path, style, table, with_collection
+from kb_tools.errors import STORAGE, KbError, NotFoundError, StorageError, UsageError
 from kb_tools.graphs.order import reading_order
 from kb_tools.records.store import Collection
 
@@ -124,10 +124,12 @@ def verify_command(
         except ValueError as error:  # data that there is none of, or that the method does not take
             raise UsageError(f"{slug} cannot be judged: {error}") from error
         except (OSError, FloatingPointError) as error:
-            raise KbError(f"{slug} cannot be judged: {error}") from error
+            full = isinstance(error, OSError) and error.errno in STORAGE
+            raise (StorageError if full else KbError)(f"{slug} cannot be judged: {error}") from error
         entries[slug] = entry
         if recorded:
-            path = store.write(slug, entry, picture, collection.root)
+            with room_needed(collection.root / "implementations" / "evidence"):
+                path = store.write(slug, entry, picture, collection.root)
             say(f"kb: recorded in {shown_path(path, collection)}")
     if as_json:
         put_json(entries)

@@ -7,13 +7,16 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from shutil import get_terminal_size
+from textwrap import wrap
 
 import click
 
-from kb_tools.errors import InvalidRecordError, NotFoundError, StorageError, UsageError, plain
+from kb_tools.errors import STORAGE, InvalidRecordError, NotFoundError, StorageError, UsageError, plain
 from kb_tools.records.index import Index
 from kb_tools.records.store import Change, Collection
 
@@ -94,10 +97,17 @@ def put_json(data: object) -> None:
     put(json.dumps(envelope, indent=1 if terminal() else None, ensure_ascii=False))
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, shades: Sequence[dict | None] = ()) -> None:
+def table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    shades: Sequence[dict | None] = (),
+    under: Sequence[str] = (),
+) -> None:
     """Rows to stdout: aligned under a header on a terminal, tab-separated without one in a pipe.
 
-    The last column takes what is left of the terminal's width and is cut there.  shades: styles per column.
+    The last column takes what is left of the terminal's width and is cut there.  shades: styles per column.  under:
+    what stands below each row on a terminal, whole, on as many lines as it takes; nothing where it is empty.
     """
     texts = [_cells(row) for row in rows]
     if not terminal():
@@ -111,13 +121,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, shades: Se
     room = max(get_terminal_size().columns - sum(widths[:-1]) - 2 * (columns - 1), 20)
     widths[-1] = min(widths[-1], room)
     put(style("  ".join(pad(name.upper(), widths[i]) for i, name in enumerate(header)).rstrip(), bold=True))
-    for row in texts:
+    for row, more in zip_longest(texts, under, fillvalue=""):
         cells = [pad(cut(cell, widths[i]), widths[i]) for i, cell in enumerate(row)]
         cells[-1] = cells[-1].rstrip()
         for i, how in enumerate(shades):
             if how:
                 cells[i] = style(cells[i], **how)
         put("  ".join(cells))
+        for line in wrap(more, max(get_terminal_size().columns - 4, 20)):
+            put(style(f"    {line}", fg="yellow"))
 
 
 def put_changes(collection: Collection, changes: Sequence[Change], *, dry_run: bool) -> None:
@@ -170,6 +182,18 @@ def put_file(file: str, text: str, *, dry_run: bool) -> None:
     if not target.parent.is_dir():
         raise NotFoundError(f"there is no folder {target.parent}")
     replace_file(target.parent, target, text, expected=before)
+
+
+@contextmanager
+def room_needed(target: Path) -> Iterator[None]:
+    """Name what is written to where the system does not say which file it could not write."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in STORAGE or error.filename:
+            raise
+        hint = "check the free space; what stands under build/ can be deleted, and is made again"
+        raise StorageError(f"{target}: cannot be written: {error.strerror}", hint=hint) from None
 
 
 def take_bytes(file: str) -> bytes:

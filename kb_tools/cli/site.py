@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from kb_tools.cli.output import json_option, put, put_json, say, shown_path, with_collection
-from kb_tools.errors import STORAGE, KbError, StorageError
+from kb_tools.cli.output import json_option, put, put_json, room_needed, say, shown_path, with_collection
+from kb_tools.errors import KbError
 from kb_tools.records.store import Collection
 
 
@@ -27,7 +27,7 @@ def build_command(collection: Collection, out: str | None, keep_going: bool, as_
       kb build && kb serve --open
     """
     target = Path(out).absolute() if out else collection.root / "build"
-    with _extra_needed(), _room_needed(target):
+    with _extra_needed(), room_needed(target):
         report = import_module("kb_tools.site.build").build(collection, target, strict=not keep_going)
     if as_json:
         put_json(
@@ -64,20 +64,8 @@ def serve_command(collection: Collection, host: str, port: int, open_browser: bo
     Example:
       kb serve --port 8080 --open
     """
-    with _extra_needed(), _room_needed(collection.root / "build"):
+    with _extra_needed(), room_needed(collection.root / "build"):
         import_module("kb_tools.site.serve").serve(collection, host, port, open_browser)
-
-
-@contextmanager
-def _room_needed(target: Path) -> Iterator[None]:
-    """Name the folder that is built in where the system does not say which file it could not write."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in STORAGE or error.filename:
-            raise
-        hint = "check the free space; what was built before can be deleted, and is built again"
-        raise StorageError(f"{target}: cannot be written: {error.strerror}", hint=hint) from None
 
 
 @contextmanager

@@ -201,9 +201,14 @@ def _own(record: Data) -> dict[str, str]:
         "links": " ".join(f"{name} {_verbatim(url)}" for name, url in (record.get("links") or {}).items()),
         "aliases": "; ".join(escaped(alias).replace(";", "{;}") for alias in record.get("aliases") or []),
         "keywords": ", ".join(record.get("topics") or []),
-        "annotation": escaped(record.get("summary") or ""),
-        "abstract": escaped(record.get("abstract") or ""),
+        "annotation": _paragraph(record.get("summary") or ""),
+        "abstract": _paragraph(record.get("abstract") or ""),
     }
+
+
+def _paragraph(text: str) -> str:
+    """Text of several lines; one that begins like an entry must not be taken for one."""
+    return re.sub(r"(?m)^(\s*)@", r"\1{@}", escaped(text))
 
 
 def _author(name: str) -> str:

@@ -30,9 +30,9 @@ _YEAR = re.compile(r"(?<![\d.])((?:19|20)\d\d)(?!\d)")
 _PLACES = "|".join(
     sorted(
         [
-            *map(re.escape, [*CONFERENCES, *JOURNALS]), "arXiv", "bioRxiv", "medRxiv", "CoRR", "Preprint", "Nature", "Science",
-            "IJCV", "ICRA", "IROS", "CHI", "SIGIR", "EACL", "COLING", "TACL", "TIP", "TNNLS", "ACM MM", "MM", "BMVC", "ICIP",
-            "MICCAI", "MIDL", "ISBI", "TMI", "ICCP", "ICASSP", "WWW", "LoG", "CIKM", "WSDM", "PNAS", "PMLR", "NAACL",
+            *map(re.escape, [*CONFERENCES, *JOURNALS]), "arXiv", "bioRxiv", "medRxiv", "CoRR", "Preprint", "Nature",
+            "Science", "IJCV", "ICRA", "IROS", "CHI", "SIGIR", "EACL", "COLING", "TACL", "TIP", "TNNLS", "ACM MM", "MM",
+            "BMVC", "ICIP", "MICCAI", "MIDL", "ISBI", "TMI", "ICCP", "ICASSP", "WWW", "LoG", "CIKM", "WSDM",
         ],
         key=len,
         reverse=True,

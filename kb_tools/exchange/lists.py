@@ -22,7 +22,7 @@ from kb_tools.exchange.list_line import LINK, URL, Said, is_address, is_label, i
 from kb_tools.exchange.markdown import HEADINGS
 from kb_tools.exchange.references import names, numbered, reference
 from kb_tools.exchange.work import Reading, Unread, Work
-from kb_tools.records.reference import arxiv_id, arxiv_mentioned, doi, impossible
+from kb_tools.records.reference import arxiv_id, arxiv_mentioned, doi
 
 _PAPERS = re.compile(
     r"\.pdf$|//(?:www\.)?(?:proceedings|papers|jmlr|openreview|aclanthology|ieeexplore|dl\.acm|link\.springer|"
@@ -38,8 +38,8 @@ _BOLD = re.compile(r"\*\*((?:(?!\*\*).)+)\*\*\s*$")
 _ITALIC = re.compile(r"\*((?:\\.|[^*\\])+)\*$")
 _NAMED = re.compile(r"(.+?):\s*(https?://\S+)$")
 _KEY = re.compile(
-    r"(?i)[\W_]*(?:paper|code|project(?: page)?|pdf|arxiv|links?|web ?site|url|github|home ?page|video|slides|demo|abstract|doi)"
-    r"[\W_]*"
+    r"(?i)[\W_]*(?:paper|code|project(?: page)?|pdf|arxiv|links?|web ?site|url|github|home ?page|video|slides|demo|"
+    r"abstract|doi)[\W_]*"
 )
 _RUNS_OVER = 8  # lines of one reference
 _SIDE_LINK = re.compile(r"\[\[([^\]]+)\]\(([^\s)]+)\)\]")
@@ -124,11 +124,13 @@ class _Reader:
         self.above, self.waiting = [None], [None]
         (words,) = block.lines
         told = said(words)
-        if told.linked and any(_of_a_paper(url) for _, url in told.links):
+        if told.title and any(_of_a_paper(url) for _, url in told.links):
             item = _of_said(block.line, list(block.section[:-1]), told)
             self.items.append(item)
             self.waiting = [item]
-        elif len(plain(words).split()) > 2 and not told.links:
+        elif URL.search(words):
+            self._not_read(block.line, words)
+        elif len(plain(words).split()) > 2:
             self.waiting = [_Item(block.line, list(block.section[:-1]), words)]
 
     def _line(self, number: int, block: Block, body: str) -> None:
@@ -145,9 +147,13 @@ class _Reader:
         elif block.readable and self._completes(block, body):
             return
         elif URL.search(body) or arxiv_mentioned(body):
-            self.unread.append(Unread(number, f"not read, though it carries an address: {' '.join(body.split())[:60]}"))
+            self._not_read(number, body)
         elif block.opens and first and is_title(body) and len(plain(body).split()) > 2:
             self.waiting[block.depth] = _Item(number, list(block.section), plain(body))
+
+    def _not_read(self, number: int, text: str) -> None:
+        says = f"not read, though it carries an address: {' '.join(text.split())[:60]}"
+        self.unread.append(Unread(number, says))
 
     @staticmethod
     def _is_elsewhere(item: _Item, body: str) -> bool:
@@ -307,8 +313,7 @@ def _of_a_paper(url: str) -> bool:
 
 def _arxiv(url: str) -> tuple[str, int | None] | None:
     """The arXiv id that an address names, in whatever form."""
-    found = arxiv_id(url) or arxiv_mentioned(url)
-    return found if found and impossible(found[0]) is None else None
+    return arxiv_id(url) or arxiv_mentioned(url)
 
 
 def _of_body(number: int, section: list[str], body: str, *, bulleted: bool, boxed: bool) -> _Item | None:
@@ -386,16 +391,18 @@ def _work(item: _Item) -> Work:
         "summary": "\n".join(item.said),
     }
     links: dict[str, str] = {}
+    remarks = ["not all authors are named"] if others else []
     for name, url in item.links:
         if (found_arxiv := _arxiv(url)) and "arxiv" not in fields:
             fields["arxiv"], fields["arxiv_version"] = found_arxiv
         elif (found_doi := doi(url)) and "doi" not in fields:
             fields["doi"] = found_doi
-        elif re.match("https?://", url):
-            links.setdefault(name, url)
+        elif re.match("https?://", url) and links.setdefault(name, url) != url:
+            remarks.append(f"left out, a second link called {name}: {url}")
     fields["links"] = links
-    remarks = ("not all authors are named",) if others else ()
-    return Work(item.line, {name: value for name, value in fields.items() if value}, remarks, tuple(item.section))
+    return Work(
+        item.line, {name: value for name, value in fields.items() if value}, tuple(remarks), tuple(item.section)
+    )
 
 
 def _people(text: str) -> tuple[list[str], bool]:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 from kb_tools.exchange.work import Data, Work
 from kb_tools.records.fields import PAPER_KINDS, RECORD_FIELDS
 from kb_tools.records.naming import RESERVED, ascii_word, family_word, propose_id
-from kb_tools.records.reference import fold
+from kb_tools.records.reference import title_key as _name
 
 _DISTINCT = 6  # words of a title that nobody chooses a second time
 _SUBTITLED = 3  # words before a subtitle that say which work is meant
@@ -96,12 +96,6 @@ class Known:
         card.own.update(_own(marks))
         arxiv, doi = identifiers(fields)
         card.arxiv, card.doi = card.arxiv or arxiv, card.doi or doi
-
-    def by_identifier(self, fields: Mapping[str, Any]) -> str | None:
-        """The record with the arXiv id of a work, or else with its DOI."""
-        arxiv, doi = identifiers(fields)
-        found = [*self.marks.get(f"arxiv:{arxiv}", []), *self.marks.get(f"doi:{doi}", [])]
-        return found[0] if found else None
 
     def find(self, fields: Mapping[str, Any], *, ours: bool, asked: bool = False) -> Found:
         """The record that a work is, and those that it may be.
@@ -201,7 +195,7 @@ def match(
 ) -> list[Matched]:
     """For every work its record: the one that exists, or a new one; no work becomes a record twice.
 
-    A work that somebody asked for needs no title where the collection has it by arXiv id or DOI.
+    A work that nobody described needs no title where the collection knows it by what was asked for.
     topics: id -> title; a work is filed under those that its keywords or the headings above it name.
     taken: ids that no new record may have, because a file that is not valid has them.
     """
@@ -210,9 +204,9 @@ def match(
     matched = []
     for work in works:
         if not work.fields.get("title"):
-            ident = known.by_identifier(work.fields) if work.asked else None
+            ident = work.asked.known if work.asked and work.asked.known in known.cards else ""
             says = () if ident else ("has no title",)
-            matched.append(Matched(work, ident or "", None, (*work.remarks, *says)))
+            matched.append(Matched(work, ident, None, (*work.remarks, *says)))
             continue
         ident, maybe, odd = known.find(work.fields, ours=work.ours, asked=work.asked is not None)
         if ident is None:
@@ -286,11 +280,6 @@ def _topics(work: Work, topics: Mapping[str, str]) -> list[str]:
 def _note(table: dict[str, list[str]], key: str, ident: str) -> None:
     if key and ident not in table.setdefault(key, []):
         table[key].append(ident)
-
-
-def _name(name: object) -> str:
-    """A name as it is compared: without case, accents and punctuation."""
-    return " ".join(re.findall(r"\w+", fold(str(name or ""))))
 
 
 def identifiers(fields: Mapping[str, Any]) -> tuple[str | None, str | None]:

@@ -1,51 +1,8 @@
-"""From the text of a file to what it names: one reader for each form that `kb import` and `kb add --from` know."""
+"""From the bytes of a file to its text."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from kb_tools.errors import InvalidRecordError
-from kb_tools.exchange.work import Reading
-
-FORMS = ("bibtex", "csl-json", "json", "markdown", "ris")
-_FORM_OF = {
-    ".bib": "bibtex",
-    ".bibtex": "bibtex",
-    ".json": "json",
-    ".ris": "ris",
-    ".md": "markdown",
-    ".markdown": "markdown",
-    ".txt": "markdown",
-}
-
-
-def form_of(file: str) -> str | None:
-    """What a file is, by its name; None if that does not say it."""
-    return _FORM_OF.get(Path(file).suffix.lower())
-
-
-def read(text: str, form: str, name: str) -> Reading:
-    """The works that a text names, and what of it is none.  Raises InvalidRecordError if it is nothing of this form."""
-    if form == "bibtex":
-        from kb_tools.exchange import bibtex
-
-        return bibtex.loads(text)
-    if form == "ris":
-        from kb_tools.exchange import ris
-
-        return ris.loads(text, name)
-    # A list is CSL's; an export of a collection says which version it is.
-    if form == "csl-json" or (form == "json" and text.lstrip().startswith("[")):
-        from kb_tools.exchange import csl
-
-        return csl.loads(text, name)
-    if form == "json":
-        from kb_tools.exchange.tables import load_json
-
-        return load_json(text, name)
-    from kb_tools.exchange import lists
-
-    return lists.loads(text)
 
 
 def decode(raw: bytes, encoding: str | None, name: str) -> tuple[str, str | None]:

@@ -1,57 +1,15 @@
-"""CSV for spreadsheets, JSON for programs and for another collection."""
+"""JSON for programs and for another collection: everything that the records say."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 
 from kb_tools.errors import InvalidRecordError
 from kb_tools.exchange.whole import checked
-from kb_tools.exchange.work import Data, Reading, Unread, Work, address
+from kb_tools.exchange.work import Data, Reading, Unread, Work
 
 SCHEMA_VERSION = 1
-COLUMNS = (
-    "id",
-    "kind",
-    "title",
-    "authors",
-    "year",
-    "venue",
-    "arxiv",
-    "doi",
-    "url",
-    "topics",
-    "worth_reading",
-    "status",
-    "read_on",
-    "why",
-    "builds_on",
-    "implementation",
-)
-_FORMULA = ("=", "+", "-", "@")
-
-
-def dump_csv(records: Mapping[str, Data]) -> str:
-    """One row per record under a header; lists are joined by `; `.
-
-    A cell that a spreadsheet would run as a formula gets an apostrophe before it.
-    """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for record in records.values():
-        values = {**record, "url": address(record)}
-        writer.writerow([_cell(values.get(name)) for name in COLUMNS])
-    return stream.getvalue()
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    text = "; ".join(value) if isinstance(value, list) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def dump_json(records: Mapping[str, Data]) -> str:

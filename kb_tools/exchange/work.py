@@ -12,11 +12,24 @@ Data = Mapping[str, Any]  # a record as plain data, whose fields have the plain 
 
 
 class Asked(NamedTuple):
-    """How somebody named a work of which a service was asked, and what the service says (None: nobody did)."""
+    """How somebody named a work of which a service was asked.
+
+    answer: what the service says; None if nobody did.  known: the id of the record that answers to the name.
+    """
 
     name: str
     version: int | None = None
     answer: Upstream | None = None
+    known: str = ""
+
+
+class Candidate(NamedTuple):
+    """A work that may be meant: how to name it to `kb add`, and what it is."""
+
+    reference: str
+    title: str
+    authors: tuple[str, ...]
+    year: int | None
 
 
 class Work(NamedTuple):
@@ -36,12 +49,16 @@ class Work(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """What no work was made of.  refused: it should have been one, and cannot be read.  name: what nobody knows."""
+    """What no work was made of.
+
+    refused: it should have been one, and cannot be read.  name: what nobody knows.  near: what may be meant by it.
+    """
 
     line: int
     says: str
     refused: bool = False
     name: str = ""
+    near: tuple[Candidate, ...] = ()
 
 
 class Reading(NamedTuple):

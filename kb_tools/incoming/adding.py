@@ -29,6 +29,8 @@ def fields_of(work: Upstream, reference: Reference) -> Data:
     """The upstream fields of a new record; where arXiv did not speak for its own paper, the record says who did."""
     arxiv_id = work.arxiv or reference.arxiv
     fields = _said(work) | {"arxiv": arxiv_id, "doi": work.doi or reference.doi}
+    if reference.page and not arxiv_id and not fields["doi"]:
+        fields["links"] = {"home": reference.page}
     if arxiv_id and not work.year:
         fields["year"] = year_of(arxiv_id)
     if work.service != arxiv.NAME:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from kb_tools.errors import ConflictError, InvalidRecordError
 from kb_tools.exchange.cleaning import clean
 from kb_tools.exchange.matching import Matched, match
-from kb_tools.exchange.work import Asked, Reading, Unread, Work
+from kb_tools.exchange.work import Asked, Candidate, Reading, Unread, Work
 from kb_tools.records.index import Index
 from kb_tools.records.reader import Value
 from kb_tools.records.store import Change, Collection
@@ -46,7 +46,7 @@ class Row(NamedTuple):
     missing: nobody knows it.  conflict: a file that is not valid may be its record.
     name: as what it was asked for.  taken_for: the title of the record that exists, where it is not the work's own.
     maybe: ids of records that may be the same work, and of which that is not certain.  notes: what is said beside, and
-    is no loss.  newer: the version that arXiv has, where it is not the record's.
+    is no loss.  newer: the version that arXiv has, where it is not the record's.  near: what may be meant.
     """
 
     status: Status
@@ -60,6 +60,7 @@ class Row(NamedTuple):
     name: str = ""
     notes: tuple[str, ...] = ()
     newer: int | None = None
+    near: tuple[Candidate, ...] = ()
 
     @property
     def lossy(self) -> bool:
@@ -95,7 +96,14 @@ def _planned(collection: Collection, works: list[Work], wishes: Wishes) -> list[
     # Every name is taken, and that of a file that cannot be read too.
     taken = {path.stem for path in collection.files()} | ({name for name, _ in index.names()} if works else set())
     found = match(works, index.records() if works else [], index.topics(), taken=taken)
-    return [_row(collection, index, one, wishes) for one in found]
+    rows = [_row(collection, index, one, wishes) for one in found]
+    refused = {row.id for row in rows if row.status == "refused"} - {""}
+    if not any(row.status == "exists" and row.id in refused for row in rows):
+        return rows
+    # A record that is not made must not stand for other works: these are looked at again without it.
+    others = [work for work, row in zip(works, rows, strict=True) if row.status != "refused"]
+    again = iter(_planned(collection, others, wishes))
+    return [row if row.status == "refused" else next(again) for row in rows]
 
 
 def _row(collection: Collection, index: Index, found: Matched, wishes: Wishes) -> Row:
@@ -158,7 +166,7 @@ def _existing(collection: Collection, index: Index, row: Row, asked: Asked, wish
 
 def _unread(lost: Unread) -> Row:
     status: Status = "refused" if lost.refused else "missing" if lost.name else "not read"
-    return Row(status, lost.line, remarks=(lost.says,), name=lost.name)
+    return Row(status, lost.line, remarks=(lost.says,), name=lost.name, near=lost.near)
 
 
 def _overtaken(change: Change) -> bool:

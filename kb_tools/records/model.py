@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from kb_tools.records.fields import PAPER_KINDS, RESOURCE_KINDS, STATUSES
+from kb_tools.records.reference import arxiv_id, impossible
 
 __all__ = [
     "CURATED_FIELDS",
@@ -37,7 +39,21 @@ UPSTREAM_FIELDS = frozenset({"title", "authors", "abstract", "venue", "doi", "ar
 CURATED_FIELDS = frozenset({"summary", "why", "worth_reading", "worth_reading_by", "status", "read_on", "builds_on"})
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
-ArxivId = Annotated[str, StringConstraints(pattern=r"^(\d{4}\.\d{4,5}|[a-z]+(-[a-z]+)*(\.[A-Z]{2})?/\d{7})$")]
+
+
+def _possible(ident: str) -> str:
+    found = arxiv_id(ident)
+    reason = impossible(found[0]) if found else None
+    if reason:
+        raise PydanticCustomError("impossible_arxiv", "can be no arXiv id: {reason}", {"reason": reason})
+    return ident
+
+
+ArxivId = Annotated[
+    str,
+    StringConstraints(pattern=r"^(\d{4}\.\d{4,5}|[a-z]+(-[a-z]+)*(\.[A-Z]{2})?/\d{7})$"),
+    AfterValidator(_possible),
+]
 Doi = Annotated[str, StringConstraints(pattern=r"^10\.\d{4,9}/\S+$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s<>\"]+$", max_length=2000)]
 Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9A-Fa-f]{6}$")]

@@ -156,10 +156,11 @@ class Collection:
     def hidden(self, index: Index, names: Iterable[str | None]) -> Path | None:
         """A file that is not valid and names one of these arXiv ids or DOIs: it may be the record of that work."""
         words = [re.escape(name.encode()) for name in names if name]
-        if not words:
+        not_valid = index.invalid() if words else []
+        if not not_valid:
             return None
         pattern = re.compile(b"(?i)(?<![0-9])(?:" + b"|".join(words) + b")(?![0-9])")
-        for invalid in index.invalid():
+        for invalid in not_valid:
             path = self.root / invalid.path
             with suppress(OSError):
                 if not path.is_symlink() and pattern.search(path.read_bytes()):

@@ -151,6 +151,8 @@ def _explain(path: Key, details: ErrorDetails, model: type[BaseModel]) -> tuple[
         return "value", f"{_quote(value)} is out of range", _NUMBERS[field]
     if kind == "string_pattern_mismatch":
         return _pattern(path, field, value)
+    if kind == "impossible_arxiv":
+        return "value", f"{_quote(value)} {details['msg']}", "look the id up, or leave it out"
     if kind == "literal_error":
         expected = details.get("ctx", {}).get("expected", "").replace("'", "")
         near = get_close_matches(str(value), expected.replace(" or ", ", ").split(", "), n=1)

@@ -96,9 +96,16 @@ def replace_files(root: Path, puts: Sequence[Put]) -> None:
     """
     undo: list[Callable[[], object]] = []
     temporaries: list[Path] = []
+    inside = root.resolve()
+    folders: dict[Path, bool] = {}  # whether each lies in the collection
     try:
         for put in puts:
-            _prepare(root, put, temporaries)
+            folder = put.path.parent
+            if folder not in folders:
+                with _storage(put.path):
+                    folder.mkdir(exist_ok=True)
+                    folders[folder] = folder.resolve().is_relative_to(inside)
+            _prepare(put, temporaries, inside=folders[folder])
         for put in puts:
             _settle(put, undo, temporaries)
         for folder in dict.fromkeys(put.path.parent for put in puts):
@@ -114,12 +121,11 @@ def replace_files(root: Path, puts: Sequence[Put]) -> None:
                 temporary.unlink(missing_ok=True)
 
 
-def _prepare(root: Path, put: Put, temporaries: list[Path]) -> None:
+def _prepare(put: Put, temporaries: list[Path], *, inside: bool) -> None:
     """Write the new text beside its place, and see that the place holds what it should."""
     path = put.path
     with _storage(path):
-        path.parent.mkdir(exist_ok=True)
-        if path.is_symlink() or not path.parent.resolve().is_relative_to(root.resolve()):
+        if path.is_symlink() or not inside:
             raise StorageError(f"{path}: leads out of the collection", hint="replace the link by a plain file")
         if put.text is not None:
             temporary = _beside(path)

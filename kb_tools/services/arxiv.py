@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAME = "arXiv"
 BATCH = 50
+NEAR = 10  # works that a search gives
 SPACING = 3.0  # https://info.arxiv.org/help/api/tou.html: one request every three seconds, one connection at a time
 
 _ATOM = "{http://www.w3.org/2005/Atom}"
@@ -34,18 +35,25 @@ _OPENSEARCH = "{http://a9.com/-/spec/opensearch/1.1/}"
 _XML_KINDS = frozenset({"application/atom+xml", "application/xml", "text/xml"})
 # arXiv shows the reason for a withdrawal as the comment of that version (https://arxiv.org/help/versions).
 _WITHDRAWN = re.compile(
-    r"""(?ix) ^\W*(?:withdrawn|retracted)\b
+    r"""(?ix) ^\W*(?:temporarily\s)?(?:withdrawn|retracted)\b(?!\s(?:papers?|articles?|preprints?)\b)
     | \b(?:has|have)\s(?:now\s)?been\s(?:withdrawn|retracted)\b
     | \b(?:is|was)\s(?:being\s|hereby\s)?withdrawn\b
     | \b(?:has|have)\swithdrawn\s(?:this|the)\b
     | \b(?:paper|article|manuscript|submission|preprint)\swithdrawn\b
     | \bwithdrawn\s(?:by|due|because)\b
     | \b(?:i|we)\s(?:hereby\s)?withdraw\b
+    | \bwithdraw(?:s|ing)?\s(?:this|the|our)\s(?:paper|article|manuscript|submission|preprint|work)\b
+    | \b(?:paper|article|manuscript|submission|preprint)\s(?:has\sbeen|is|was)\sremoved\b
     | \bremoved\s(?:from\sarxiv\s)?by\s(?:the\s)?arxiv\b
     """
 )
 # A comment may speak of another paper, or of a venue that the paper left.
 _OF_ANOTHER = re.compile(r"(?i)\d{4}\.\d{4,5}|/\d{7}|\b(?:which|that|whose|supersedes|replaces)\b")
+# Or of a part of the paper, which itself stays.
+_OF_A_PART = re.compile(
+    r"(?i)\b(?:sections?|claims?|theorems?|lemmas?|propositions?|corollar(?:y|ies)|appendix|results?)\b"
+    r"(?!.*\b(?:paper|article|manuscript|submission|preprint|work)\b)"
+)
 _FROM_A_VENUE = re.compile(r"(?i)\s*from\s(?!arxiv\b)")
 _LATER = "nothing is wrong with the reference: try again in a few minutes"
 
@@ -66,17 +74,35 @@ def fetch(
 
     Raises NetworkError when arXiv gave no usable answer, UsageError when it refuses an id.
     """
-    transport = Transport(service(), patient=patient, fresh=fresh, tell=tell, until=until)
+    transport = connect(patient=patient, fresh=fresh, tell=tell, until=until)
     found: dict[str, Upstream] = {}
     for start in range(0, len(idents), BATCH):
         batch = list(idents[start : start + BATCH])
-        papers = map(_paper, _results(transport, batch))
+        papers = map(_paper, _results(transport, len(batch), id_list=batch))
         found |= {paper.arxiv: paper for paper in papers if paper.arxiv is not None and paper.arxiv in batch}
     return found
 
 
-def _results(transport: Transport, asked: Sequence[str]) -> Iterator[arxiv.Result]:
-    """What the arxiv package reads in the one answer to one request, which goes through our transport."""
+def titled(title: str, transport: Transport) -> list[Upstream]:
+    """Papers with the words of a title in theirs, one after the other, the nearest first.
+
+    Raises NetworkError when arXiv gave no usable answer.
+    """
+    words = " ".join(re.findall(r"\w+", title))
+    return [_paper(one) for one in _results(transport, NEAR, query=f'ti:"{words}"', max_results=NEAR)]
+
+
+def connect(
+    *, patient: bool, fresh: bool, tell: Callable[[str], None] | None = None, until: float = math.inf
+) -> Transport:
+    return Transport(service(), patient=patient, fresh=fresh, tell=tell, until=until)
+
+
+def _results(transport: Transport, most: int, **wanted: Any) -> Iterator[arxiv.Result]:
+    """What the arxiv package reads in the one answer to one request, which goes through our transport.
+
+    most: how many works the answer may hold.  wanted: as `arxiv.Search` has it.
+    """
     import arxiv
     import requests
     from requests.adapters import BaseAdapter
@@ -88,7 +114,7 @@ def _results(transport: Transport, asked: Sequence[str]) -> Iterator[arxiv.Resul
             if self.sent:  # it left an entry out, and would look for it on a next page
                 raise NetworkError("arXiv sends an entry that the arxiv package cannot read", hint=_LATER)
             params = dict(parse_qsl(urlsplit(request.url or "").query))
-            reply, self.sent = transport.ask("", params, lambda reply: whole(reply, len(asked)))
+            reply, self.sent = transport.ask("", params, lambda reply: whole(reply, most))
             response = requests.Response()
             response.status_code, response._content = reply.status, reply.body
             return response
@@ -96,9 +122,9 @@ def _results(transport: Transport, asked: Sequence[str]) -> Iterator[arxiv.Resul
         def close(self) -> None:
             """The connection is the transport's."""
 
-    adapter, client = Adapter(), arxiv.Client(page_size=len(asked), delay_seconds=0, num_retries=0)
+    adapter, client = Adapter(), arxiv.Client(page_size=most, delay_seconds=0, num_retries=0)
     client._session.mount("https://", adapter)
-    search = arxiv.Search(id_list=list(asked), max_results=None)
+    search = arxiv.Search(**{"max_results": None, **wanted})
     for seen, result in enumerate(client.results(search), start=1):
         yield result
         if seen == adapter.sent:
@@ -220,6 +246,7 @@ def _is_withdrawn(comment: str) -> bool:
         if (
             found
             and not _OF_ANOTHER.search(sentence[: found.start()])
+            and not _OF_A_PART.search(re.split("[,:(]", sentence[: found.end()])[-1])
             and not _FROM_A_VENUE.match(sentence, found.end())
         ):
             return True

@@ -57,6 +57,18 @@ def papers(references: Sequence[str], transport: Transport) -> dict[str, Upstrea
     return found
 
 
+def titled(title: str, transport: Transport) -> list[Upstream]:
+    """The work whose title is nearest; none if the service finds none."""
+    try:
+        data = transport.ask(
+            "/paper/search/match", {"query": title, "fields": _PAPER_FIELDS}, lambda reply: read_json(reply, NAME, dict)
+        )
+    except Unlisted:
+        return []
+    items = listing(data, "data", NAME)
+    return [paper for item in items if isinstance(item, Mapping) and (paper := _paper(item)) is not None]
+
+
 def references(reference: str, transport: Transport) -> list[Cited]:
     """The reference list of a work, all its pages.
 
@@ -105,6 +117,7 @@ def _paper(item: Mapping[str, Any]) -> Upstream | None:
     authors = (one_line(author.get("name")) for author in names if isinstance(author, Mapping))
     year = item.get("year")
     arxiv, found_doi = _identifiers(item)
+    corpus = (item.get("externalIds") or {}).get("CorpusId")
     return Upstream(
         service=NAME,
         title=title,
@@ -113,6 +126,7 @@ def _paper(item: Mapping[str, Any]) -> Upstream | None:
         venue=one_line(item.get("venue")),
         arxiv=arxiv,
         doi=found_doi,
+        scholar=f"CorpusID:{corpus}" if isinstance(corpus, int) else None,
     )
 
 

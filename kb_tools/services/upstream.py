@@ -31,6 +31,12 @@ class Upstream:
     doi: str | None = None
     withdrawn: bool = False
     updated: str | None = None
+    scholar: str | None = None  # how Semantic Scholar names it
+
+    @property
+    def reference(self) -> str | None:
+        """How it can be named to be looked up again."""
+        return self.arxiv or self.doi or self.scholar
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,8 @@ class Generator:
         try:
             files = get_files(self._settings)
             nav = get_navigation(files, self._settings)
-            for file in files.documentation_pages():
+            documents = files.documentation_pages()  # once: a list for each page grows with the square of their number
+            for file in documents:
                 if file.src_uri not in wanted:
                     continue
                 page = file.page or Page(None, file, self._settings)
@@ -106,10 +107,10 @@ class Generator:
                 else:
                     page.render(self._settings, files)
                 page.content = for_browsers(page.content or "")
-                context = get_context(nav, files, self._settings, page)
+                context = get_context(nav, documents, self._settings, page)
                 yield file.dest_uri, self._env.get_template("main.html").render(context).encode()
             base = urlsplit(self._settings.site_url or "/").path
-            lost = get_context(nav, files, self._settings, base_url=base.rstrip("/") or "/")
+            lost = get_context(nav, documents, self._settings, base_url=base.rstrip("/") or "/")
             yield NOT_FOUND, self._env.get_template(NOT_FOUND).render(lost).encode()
         except MkDocsException as error:
             raise KbError(f"mkdocs could not build the site: {error}") from error

@@ -222,14 +222,14 @@ def _documents(k: Knowledge) -> Iterable[Mapping[str, str]]:
         r = k.records[ident]
         topics = " ".join(k.topics[t].title for t in r.topics if t in k.topics)
         equations = [equation.says for equation in r.equations.values()]
-        said = " ".join([r.summary or "", topics, r.venue or "", *equations, _written(k, r)])
+        said = " ".join([r.summary or "", topics, r.venue or "", *equations])
         names = [*r.aliases, ident, r.arxiv or ""]
-        yield _document(f"papers/{ident}/", r.title, names, r.authors, r.kind, r.why or "", said)
+        yield _document(f"papers/{ident}/", r.title, names, r.authors, r.kind, r.why or "", said, _written(k, r))
     for ident, topic in k.topics.items():
         yield _document(f"topics/{ident}/", topic.title, [ident], [], "topic", "", topic.summary)
     for ident, r in k.resources.items():
-        said = " ".join([r.summary or "", r.venue or "", _written(k, r)])
-        yield _document(f"resources/#{ident}", r.title, r.aliases, r.authors, r.kind, r.why or "", said)
+        said = " ".join([r.summary or "", r.venue or ""])
+        yield _document(f"resources/#{ident}", r.title, r.aliases, r.authors, r.kind, r.why or "", said, _written(k, r))
     for ident, method in k.methods.items():
         names = [method.name, *(name for _, name, *_ in method.source.definitions)]
         yield _document(f"code/{ident}/", method.source.path, names, [], "method", "", method.source.docstring)
@@ -241,8 +241,16 @@ def _written(k: Knowledge, record: Record) -> str:
 
 
 def _document(
-    url: str, title: str, names: Iterable[str], authors: Iterable[str], kind: str, why: str, said: str
+    url: str,
+    title: str,
+    names: Iterable[str],
+    authors: Iterable[str],
+    kind: str,
+    why: str,
+    said: str,
+    noted: str = "",
 ) -> Mapping[str, str]:
+    """noted: what stands behind the text as it is, for notes can be long and are no prose of ours."""
     return {
         "u": url,
         "t": title,
@@ -250,7 +258,7 @@ def _document(
         "a": ", ".join(authors),
         "k": kind,
         "w": spoken(" ".join(why.split())),
-        "x": spoken(" ".join(said.split())),
+        "x": f"{spoken(' '.join(said.split()))} {noted}".strip(),
     }
 
 

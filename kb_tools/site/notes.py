@@ -103,8 +103,8 @@ def _inline(tokens: list[Token], address: Callable[[str], str | None]) -> Iterat
             continue
         if token.type == "link_open":
             target = _target(str(token.attrs.get("href", "")), address)
-            tag, token.attrs = ("a", {"href": target}) if target else ("span", {})
-            token.tag = tag
+            token.tag = tag = "a" if target else "span"
+            token.attrs = {"href": target} if target else {}
         elif token.type == "link_close":
             token.tag, tag = tag, ""
         yield token

@@ -18,7 +18,7 @@ from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.markdown import HEADINGS
 from kb_tools.graphs.graph import edges
 from kb_tools.methods.equations import SECTION, anchor_name
-from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record
+from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record, Topic
 from kb_tools.site import graphs, machine_readable, notes
 from kb_tools.site.art import card_png, diffusion_svg
 from kb_tools.site.cards import PICTURE, method_card
@@ -50,6 +50,7 @@ HALF_PAGE_COLUMNS = 84
 MANY_SD = 99
 GIST = 72  # characters of a heading
 ROLES = (("loss", "objective"), ("sample",))  # in names of functions: what is minimised, and what samples
+_OF_A_LIST = re.compile(r"(?<![\d.,:/])00\d\b|\bseeds?\b(?! \d)", re.IGNORECASE)  # a list's number, or "no seed"
 IN_GROUP = {"common": "What no paper owns", "verification": "What verifies"}
 
 
@@ -216,6 +217,8 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         figure=figure,
         in_words=in_words,
         judge=judge,
+        cautions=cautions,
+        of_lists=of_lists,
         number=set_number,
         on_phone=on_phone,
         slug=slug,
@@ -304,7 +307,11 @@ class _Page:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def text(self, env: Environment) -> str:
-        body = env.get_template(self.template).render(base=_base(self.name), **self.context)
+        base = _base(self.name)
+        body = env.get_template(self.template).render(base=base, **self.context)
+        folder, _, rest = self.name.partition("/")
+        if rest and "/" not in rest:  # a page of a paper has a hundred links to its neighbours: the shortest way
+            body = body.replace(f'="{base}{folder}/', '="../')
         return page(self.title, body, description=self.description, extra=self.extra)
 
 
@@ -372,7 +379,7 @@ def _goals(k: Knowledge) -> list[tuple[str, list[Record]]]:
     """Papers that others are read before, by the topic that fits them most; first those with the shortest way."""
     groups: dict[str, list[Record]] = {i: [] for i in k.topics}
     rest: list[Record] = []
-    for record in sorted(k.papers.values(), key=lambda r: (len(k.path_to[r.id]), name_of(r).lower(), r.id)):
+    for record in sorted(k.papers.values(), key=lambda r: (len(k.path_to[r.id]), natural(name_of(r).lower()), r.id)):
         if k.path_to[record.id]:
             topic = next((i for i in record.topics if i in k.topics), None)
             (groups[topic] if topic else rest).append(record)
@@ -831,6 +838,17 @@ def judge(by: str) -> str:
     if re.fullmatch(r"seed \d+", by):
         return "a reading list from which this collection grew"
     return "an editor of this collection" if by == "editors" else by
+
+
+def cautions(record: Record) -> list[str]:
+    """Notes for who reads the work; those on the lists that name it are told where it comes from."""
+    return [note for note in record.notes if not _OF_A_LIST.search(note)]
+
+
+def of_lists(held: Record | Topic) -> list[str]:
+    """What the reading lists had wrong about a work or a topic, or left open."""
+    notes = held.notes if isinstance(held, Record) else []
+    return [*held.corrections, *(note for note in notes if _OF_A_LIST.search(note))]
 
 
 def code_of(k: Knowledge, record: Record) -> str:

@@ -165,6 +165,15 @@ def test_one_id_in_both_folders(make, record):
     assert found(collection, "duplicate")
 
 
+def test_an_arxiv_id_that_no_paper_can_have_is_a_problem(make, record):
+    collection = make(
+        record("a", arxiv="2013.00001"), record("b", arxiv="2010.00001"), record("c", arxiv="math/0309136")
+    )
+    [problem] = check(collection)
+    assert (problem.path.stem, problem.line) == ("a", line_of(collection, "a", "arxiv:"))
+    assert problem.message == "arxiv: '2013.00001' can be no arXiv id: it names the month 13"
+
+
 def test_topics_are_checked_too(make, record):
     topics = {"basics": {"title": "B", "summary": "S.", "filled_by": ["a", "b"]}, "odd": {"title": "O", "sumary": "x"}}
     collection = make(record("a"), topics=topics)

@@ -1,4 +1,4 @@
-"""Pictures of twelve pages of the project's own site, in two widths and both schemes, for docs/site.md.
+"""Pictures of twelve pages of the project's site, in two widths and both schemes, for docs/site.md; and the README's.
 
 `python -m tests.site.shots` (or `make shots`) builds the site in a temporary folder and writes docs/shots/.
 Look at them before committing.
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, ViewportSize
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from kb_tools.records.store import Collection
 from kb_tools.site.build import build
@@ -37,6 +37,9 @@ PAGES = {
     "resources": "resources/",
 }
 
+README = ROOT / "docs" / "paper.webp", "papers/ddim/", ViewportSize(width=1280, height=1790), 960
+"""The picture at the README's head: its file, its page, the window, and how many pixels across are kept."""
+
 
 def shot(page: Page, address: str) -> Image.Image:
     page.goto(address)
@@ -44,6 +47,15 @@ def shot(page: Page, address: str) -> Image.Image:
     page.evaluate("document.fonts.ready")
     page.wait_for_load_state("networkidle")  # pictures further down are not asked for before they are near
     return Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide"))).convert("RGB")
+
+
+def readme(browser: Browser, address: str) -> None:
+    path, page_address, size, wide = README
+    page = browser.new_page(viewport=size, color_scheme="light", reduced_motion="reduce")
+    seen = shot(page, address + page_address)
+    small = seen.resize((wide, round(seen.height * wide / seen.width)), Image.Resampling.LANCZOS)
+    small.save(path, "WEBP", quality=75, method=6)
+    page.close()
 
 
 def main() -> None:
@@ -61,6 +73,7 @@ def main() -> None:
                         shot(page, site.address + address).save(path, "WEBP", quality=70, method=6)
                         print(path.relative_to(ROOT), file=sys.stderr)
                     context.close()
+            readme(browser, site.address)
 
 
 if __name__ == "__main__":

@@ -427,3 +427,17 @@ def test_building_again_gives_what_building_anew_gives(write: Callable, tmp_path
     assert again.written != []
     anew = build(collection, tmp_path / "anew", strict=False)
     assert read_tree(again.site) == read_tree(anew.site)
+
+
+def test_the_work_for_a_page_does_not_grow_with_the_number_of_pages(
+    write: Callable, a_record: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mkdocs lists all pages for the context of each, unless it is handed the list."""
+    from mkdocs.structure.files import Files
+
+    listed = []
+    whole = Files.documentation_pages
+    monkeypatch.setattr(Files, "documentation_pages", lambda self, **how: listed.append(1) or whole(self, **how))
+    collection = write([a_record(f"paper-{n}") for n in range(12)])
+    report = build(collection, tmp_path / "build")
+    assert report.pages > 12 > len(listed) > 0

@@ -107,3 +107,15 @@ def test_topics_say_what_they_hold_and_the_empty_are_left_out(small: Any) -> Non
         ("basics", "3 papers + 1 resource"), ("speed", "2 papers"),
     ]  # fmt: skip
     assert 'topics/empty/"' not in home
+
+
+def test_notes_on_the_lists_are_told_apart_from_cautions(write: Callable, a_record: Callable) -> None:
+    about = ["001's authors are right.", "Which no seed lists.", "004 and 002 differ."]
+    other = ["Takes 1,000 steps.", "Uses seed 0 and 0.001 of noise.", "arXiv:2006.00123, v2."]
+    collection = write([a_record("one", notes=[*about, *other], corrections=["000 has no year."])])
+    html = (build(collection, collection.root / "build").site / "papers/one/index.html").read_text(encoding="utf-8")
+    folded = html[html.index('id="origin"') :].split("</details>")[0]
+    seen = unescape(html[html.index('<h2 id="cautions"') :].split("</section>")[0])
+    assert [note in unescape(folded) for note in (*about, "000 has no year.")] == [True] * 4
+    assert [note in seen for note in other] == [True] * 3
+    assert [note in seen for note in about] == [False] * 3

@@ -1,6 +1,7 @@
 """A demo as a command: options, files written whole, exit codes, clear errors."""
 
 import dataclasses
+import errno
 import json
 
 import pytest
@@ -101,6 +102,19 @@ def test_a_run_that_ended_is_exit_code_0_whatever_its_claims_say(value, control,
 def test_errors_that_explain_themselves_are_exit_code_2(error, capsys):
     assert main(demo=failing(error)) == 2
     assert capsys.readouterr().err.splitlines()[-1] == f"error: {error}"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "full"), "error: here: [Errno 28] full"),
+        (OSError(errno.EROFS, "read-only", "a.json"), "error: [Errno 30] read-only: 'a.json'"),
+        (OSError(errno.ENOSPC, "cannot write here/a: full"), "error: [Errno 28] cannot write here/a: full"),
+    ],
+)
+def test_a_disk_that_takes_no_more_is_exit_code_6_and_named(error, said, capsys):
+    assert main("--out", "here", demo=failing(error)) == 6
+    assert capsys.readouterr().err.splitlines()[-1] == said
 
 
 def test_bugs_keep_their_traceback():

@@ -1,6 +1,7 @@
 """A showcase from a toy: its entry, its pictures, its command."""
 
 import dataclasses
+import errno
 import io
 
 import pytest
@@ -143,6 +144,14 @@ def test_errors_explain_themselves(argv, words, tmp_path, capsys):
     assert main(*argv, tmp_path=tmp_path) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "evidence").exists()
+
+
+def test_a_disk_that_takes_no_more_is_exit_code_6(tmp_path, capsys):
+    def refuse(run):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert main(toy=dataclasses.replace(TOY, pictures=(refuse,)), tmp_path=tmp_path) == 6
+    assert f"error: {tmp_path}/runs: [Errno 28] No space left on device\n" in capsys.readouterr().err
 
 
 def test_ctrl_c_is_exit_code_130_and_resume_says_when_there_is_nothing(tmp_path, capsys):

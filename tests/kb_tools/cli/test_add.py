@@ -484,3 +484,156 @@ def test_one_that_is_refused_costs_itself(kb, shelf, arxiv, web):
     outcome = kb(shelf, "add", "2001.00001", "2001.00002")
     assert (outcome.code, outcome.out) == (5, "papers/lovelace-2020-sound.yaml\n")
     assert "kb: refused; title: " in outcome.err
+
+
+# Answers to searches and look-ups below are written by hand in the shape that the services document and that
+# fixtures/semanticscholar/batch_with_null.json has; `title_match` and the 404 are as recorded.
+def named(title, *, arxiv=None, doi=None, corpus=7, authors=("Grace Hopper",), year=2021):
+    """A work as Semantic Scholar describes it."""
+    external = {"ArXiv": arxiv, "DOI": doi, "CorpusId": corpus}
+    return {
+        "title": title,
+        "authors": [{"name": name} for name in authors],
+        "year": year,
+        "venue": "",
+        "externalIds": {name: value for name, value in external.items() if value},
+    }
+
+
+@pytest.mark.parametrize(
+    ("reference", "asked"),
+    [
+        ("https://openreview.net/forum?id=St1giarCHLP", "URL:https://openreview.net/forum?id=St1giarCHLP"),
+        ("https://openreview.net/pdf?id=St1giarCHLP", "URL:https://openreview.net/forum?id=St1giarCHLP"),
+        ("https://openreview.net/forum?noteId=x&id=St1giarCHLP", "URL:https://openreview.net/forum?id=St1giarCHLP"),
+        ("https://aclanthology.org/2023.acl-long.1", "ACL:2023.acl-long.1"),
+        ("https://aclanthology.org/2023.acl-long.1.pdf", "ACL:2023.acl-long.1"),
+        ("https://www.aclweb.org/anthology/W12-3903/", "ACL:W12-3903"),
+        ("https://www.semanticscholar.org/paper/A-Title/" + "0a" * 20, "0a" * 20),
+        ("https://www.semanticscholar.org/paper/" + "0A" * 20 + "#citing-papers", "0a" * 20),
+        ("https://api.semanticscholar.org/CorpusID:258059792", "CorpusId:258059792"),
+        ("CorpusID:258059792", "CorpusId:258059792"),
+        ("https://dl.acm.org/doi/10.1145/3528233.3530757", "DOI:10.1145/3528233.3530757"),
+        (
+            "https://proceedings.mlr.press/v139/nichol21a.html",
+            "URL:https://proceedings.mlr.press/v139/nichol21a.html",
+        ),
+    ],
+)
+def test_a_page_is_asked_of_semantic_scholar_and_then_of_arxiv(kb, shelf, servers, web, reference, asked):
+    servers["s2"].answers = [web.as_json([named("Found Elsewhere", arxiv="2001.00001")])]
+    servers["arxiv"].answers = [web.feed(web.entry("2001.00001", title="As arXiv Has It"))]
+    assert kb(shelf, "add", reference).out == "papers/lovelace-2020-arxiv.yaml\n"
+    assert servers["s2"].asked[0][3] == {"ids": [asked]}
+    assert servers["arxiv"].asked[0][2]["id_list"] == "2001.00001"
+    record = shelf.index().record("lovelace-2020-arxiv")
+    assert (record["arxiv"], "links" in record) == ("2001.00001", False)
+    assert kb(shelf, "check").code == 0
+
+
+@pytest.mark.parametrize(
+    "reference", ["https://huggingface.co/papers/2001.00001", "https://alphaxiv.org/abs/2001.00001"]
+)
+def test_a_page_that_names_an_arxiv_id_is_asked_of_arxiv_alone(kb, shelf, servers, web, reference):
+    servers["arxiv"].answers = [web.feed(web.entry("2001.00001"))]
+    assert kb(shelf, "add", reference).code == 0
+    assert servers["s2"].asked == []
+
+
+def test_a_work_that_only_its_page_names_keeps_the_page(kb, shelf, servers, web):
+    page = "https://openreview.net/forum?id=AAAA1111"
+    servers["s2"].answers = [web.as_json([named("Reviewed in the Open")])]
+    assert kb(shelf, "add", page).out == "papers/hopper-2021-reviewed.yaml\n"
+    record = shelf.index().record("hopper-2021-reviewed")
+    assert (record["links"], record["unverified"]) == ({"home": page}, ["title", "authors", "year"])
+    assert "exists" in kb(shelf, "add", page).err
+    servers["s2"].answers = [web.as_json([None])]
+    unknown = kb(shelf, "add", "https://openreview.net/forum?id=BBBB2222")
+    assert (unknown.code, "`kb add` takes its title too" in unknown.err) == (3, True)
+
+
+def test_a_title_adds_the_paper_that_is_called_exactly_so(kb, shelf, servers, web):
+    servers["arxiv"].answers = [
+        web.feed(
+            web.entry("2001.00002", title="Fast Sampling by Steps: A Study", authors=("Bob Doe",)),
+            web.entry("2001.00001", title="Fast Sampling, by\n  Steps", authors=("Ada Lovelace", "Ann Roe")),
+        )
+    ]
+    outcome = kb(shelf, "add", "fast sampling by steps")
+    assert (outcome.code, outcome.out) == (0, "papers/lovelace-2020-fast.yaml\n")
+    assert [query["search_query"] for _, _, query, _ in servers["arxiv"].asked] == ['ti:"fast sampling by steps"']
+    assert servers["s2"].asked == [], "arXiv has it"
+    assert shelf.index().record("lovelace-2020-fast")["arxiv"] == "2001.00001"
+    again = kb(shelf, "add", "Fast Sampling, by Steps", "--json")
+    assert (again.code, [(one["id"], one["status"]) for one in data(again)]) == (0, [("lovelace-2020-fast", "exists")])
+    assert len(servers["arxiv"].asked) == 1, "what the collection has is not asked for"
+
+
+def test_a_title_is_never_guessed(kb, shelf, servers, web):
+    before = files(shelf)
+    servers["arxiv"].answers = [web.feed(web.entry("2001.00002", title="Fast Sampling by Steps: A Study"))]
+    servers["s2"].answers = [web.as_json({"data": [named("Slow Sampling by Steps", corpus=99)]})]
+    outcome = kb(shelf, "add", "Fast Sampling by Steps", "--json")
+    assert (outcome.code, files(shelf)) == (3, before)
+    [row] = data(outcome)
+    assert (row["status"], row["id"], row["written"]) == ("missing", None, False)
+    assert [(one["reference"], one["title"], one["year"]) for one in row["candidates"]] == [
+        ("2001.00002", "Fast Sampling by Steps: A Study", 2020),
+        ("CorpusID:99", "Slow Sampling by Steps", 2021),
+    ]
+    assert "no paper is called exactly so" in outcome.err
+    assert "2001.00002  Fast Sampling by Steps: A Study (Ada Lovelace, 2020)" in outcome.err
+    servers["arxiv"].answers = [
+        web.feed(*(web.entry(f"2001.0000{number}", title="One Title for Two") for number in (3, 4)))
+    ]
+    twice = kb(shelf, "add", "One title for two")
+    assert (twice.code, "several papers are called so" in twice.err, files(shelf)) == (3, True, before)
+
+
+def test_a_title_is_asked_of_semantic_scholar_where_arxiv_has_none(kb, shelf, servers, web):
+    servers["arxiv"].answers = [web.recorded("arxiv/empty_feed_unknown_id")]
+    servers["s2"].answers = [web.as_json({"data": [named("A Title of Ours", doi="10.1000/ours")]})]
+    assert kb(shelf, "add", "a title of ours").out == "papers/hopper-2021-title.yaml\n"
+    assert [(path, query["query"]) for _, path, query, _ in servers["s2"].asked] == [
+        ("/paper/search/match", "a title of ours")
+    ]
+    assert shelf.index().record("hopper-2021-title")["doi"] == "10.1000/ours"
+    servers["s2"].answers = [web.as_json({"error": "Title match not found"}, 404)]
+    nobody = kb(shelf, "add", "What Nobody Ever Wrote")
+    assert (nobody.code, "no service knows What Nobody Ever Wrote" in nobody.err) == (3, True)
+
+
+def test_recorded_answers_to_titles(kb, shelf, servers, web):
+    servers["arxiv"].answers = [
+        web.recorded("arxiv/empty_feed_unknown_id"),
+        web.feed(web.entry("2304.05376", title="ChemCrow: Augmenting large-language models with chemistry tools")),
+    ]
+    servers["s2"].answers = [
+        web.recorded("semanticscholar/title_match_unicode_author"),
+        web.recorded("semanticscholar/title_match_404"),
+    ]
+    outcome = kb(shelf, "add", "Augmenting large language models with chemistry tools")
+    assert (outcome.code, outcome.out) == (0, "papers/lovelace-2020-chemcrow.yaml\n"), "arXiv says what its paper is"
+    record = shelf.index().record("lovelace-2020-chemcrow")
+    assert (record["arxiv"], record.get("doi")) == ("2304.05376", None)
+    assert servers["arxiv"].asked[1][2]["id_list"] == "2304.05376"
+    servers["arxiv"].answers = [web.recorded("arxiv/empty_feed_unknown_id")]
+    assert kb(shelf, "add", "askldjrq rjaw").code == 3
+
+
+def test_a_title_while_arxiv_is_silent(kb, shelf, servers, web, clock):
+    start = clock.now
+    servers["s2"].answers = [web.as_json({"data": [named("A Title of Ours", arxiv="2001.00001")]})]
+    outcome = kb(shelf, "add", "A title of ours")
+    assert (outcome.code, outcome.out) == (0, "papers/hopper-2021-title.yaml\n")
+    assert "Semantic Scholar was asked instead, and the records say so" in outcome.err
+    servers["s2"].answers = [web.recorded("semanticscholar/rate_limited_429_transcribed")]
+    assert kb(shelf, "add", "Another title of ours").code == 4
+    assert clock.now - start < 240
+
+
+def test_what_is_no_title_costs_no_request(kb, shelf, servers):
+    for reference in ("word", "arXiv: 2013.1 [cs.LG]", "https://example.org/a page", "12 34", "x y"):
+        assert kb(shelf, "add", reference).code == 2, reference
+    assert kb(shelf, "add", "A title of two words", "--offline").code == 2
+    assert servers["arxiv"].asked == servers["s2"].asked == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
@@ -392,6 +393,22 @@ def test_methods_are_found_through_records_only(kb, shelf):
     assert kb(shelf, "verify").code == kb(shelf, "verify", "ddpm", "--all").code == 2
     assert "no record of this collection has an implementation" in kb(shelf, "verify", "--all").err
     assert kb(shelf, "run").code == 2
+
+
+@pytest.mark.parametrize("fails", ["measure", "write"])
+def test_a_disk_that_takes_no_evidence_is_exit_code_6(kb, make, record, monkeypatch, fails):
+    from implementations.verification.evidence import record as evidence
+    from implementations.verification.evidence import store
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    collection = make(record("ddpm", implementation="ddpm"))
+    monkeypatch.setattr(evidence, "measure", full if fails == "measure" else lambda *_, **__: ({}, None))
+    monkeypatch.setattr(store, "write", full)
+    outcome = kb(collection, "verify", "ddpm", "--record")
+    assert outcome.code == 6
+    assert "No space left on device" in outcome.err and "Traceback" not in outcome.err
 
 
 def test_a_showcase_is_asked_for_like_a_run(kb, make, record):

@@ -59,3 +59,29 @@ def test_a_markdown_list_has_boxes_years_and_topics(kb, shelf):
     assert lines.index("### Basics") < lines.index("- [x] [Same words](https://arxiv.org/abs/2006.11239)  ")
     assert lines.index("### Speed") < lines.index('- [ ] "Same things"  ') < lines.index("### Blogs")
     assert lines.count("#### 2020") == 3
+
+
+@pytest.mark.parametrize(
+    ("short", "name"), [("bib", "bibtex"), ("csl", "csl-json"), ("md", "markdown"), ("MD", "markdown"), ("Ris", "ris")]
+)
+def test_a_format_may_be_called_as_people_call_it(kb, shelf, short, name):
+    called = kb(shelf, "export", "--format", short)
+    assert (called.code, called.out) == (0, kb(shelf, "export", "--format", name).out)
+
+
+def test_a_format_that_nobody_knows_is_refused_and_help_names_those_that_there_are(kb, shelf):
+    assert kb(shelf, "export", "--format", "docx").code == 2
+    for command in ("export", "import"):
+        said = " ".join(kb(shelf, command, "--help").out.split())
+        assert "bibtex or bib, csl-json or csl, ris, csv, json, markdown or md" in said
+
+
+@pytest.mark.parametrize(
+    ("file", "begins"),
+    [("x.bib", "@misc{"), ("x.csv", "id,kind,"), ("x.md", "# Reading list"), ("x.ris", "TY  - "), ("x", "@misc{")],
+)
+def test_the_name_of_a_file_says_what_to_write(kb, shelf, tmp_path, file, begins):
+    assert kb(shelf, "export", "-o", str(tmp_path / file)).code == 0
+    assert (tmp_path / file).read_text().startswith(begins)
+    assert kb(shelf, "export", "-o", str(tmp_path / file), "--format", "json").code == 0
+    assert json.loads((tmp_path / file).read_text())["schema_version"] == 1

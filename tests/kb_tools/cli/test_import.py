@@ -64,7 +64,7 @@ def test_new_works_are_added_once(kb, shelf, tmp_path):
     assert {name: after[name] for name in before} == before
 
 
-@pytest.mark.parametrize("form", ["bibtex", "csl-json", "json", "markdown", "ris"])
+@pytest.mark.parametrize("form", ["bibtex", "csl-json", "csv", "json", "markdown", "ris"])
 def test_a_collection_goes_through_a_file_into_another(kb, shelf, tmp_path, record, form):
     whole = record(
         "whole", kind="tutorial", title="Über {all} & $x_0$", authors=["OpenAI", "Aaron van den Oord"], venue="ICML",

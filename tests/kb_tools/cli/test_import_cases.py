@@ -200,6 +200,13 @@ def test_a_macro_cannot_grow_without_end(take):
     assert "grows longer" in found.remarks()
 
 
+def test_an_impossible_arxiv_id_of_an_export_refuses_its_record_alone(take, record):
+    records = [record("a", title="Sound"), record("b", title="Of no month", arxiv="2013.00001")]
+    found = take("export.json", json.dumps({"schema_version": 1, "data": records}))
+    assert (found.code, set(found.by_title)) == (5, {"Sound"})
+    assert "can be no arXiv id: it names the month 13" in found.remarks()
+
+
 def test_an_arxiv_id_is_seen_wherever_it_stands(take):
     places = {
         "One": "journal={arXiv preprint arXiv:2006.00001, 2020}",

@@ -73,6 +73,13 @@ def test_keys_and_what_a_publication_is_come_back():
     assert [work.fields for work in loads(text).works] == [record, other]
 
 
+@pytest.mark.parametrize("line", ["@misc{b, title = {Not mine}}", "  @(", "@string{a = 1}", "@comment{"])
+def test_a_line_that_begins_like_an_entry_stays_in_its_text(line):
+    made = {"a": {"id": "a", "kind": "paper", "title": "A", "abstract": f"First.\n{line}\nLast."}}
+    found = loads(dumps(made, keys(made)))
+    assert ([work.fields for work in found.works], found.unread) == (list(made.values()), [])
+
+
 @given(LINES)
 def test_escaped_text_is_plain_text_again(text):
     assert plain(escaped(text)) == text

@@ -1,9 +1,7 @@
-"""CSL-JSON, RIS, CSV and JSON, read back by programs that are not ours."""
+"""CSL-JSON, RIS and JSON, read back by programs that are not ours."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import shutil
@@ -142,14 +140,6 @@ def test_ris_as_another_reader_reads_it():
     assert (first["urls"], first["keywords"]) == (["https://arxiv.org/abs/2006.11230"], ["one", "two"])
     assert first["abstract"] == "First line. Second line."
     assert (second["type_of_reference"], second["authors"]) == ("BOOK", ["B, A"])
-
-
-def test_csv_has_a_row_per_record_and_no_formulas():
-    rows = list(csv.DictReader(io.StringIO(tables.dump_csv(RECORDS))))
-    assert [row["id"] for row in rows] == ["a", "b"]
-    assert rows[0]["authors"] == "Aaron van den Oord; OpenAI; Évariste Galois"
-    assert (rows[0]["url"], rows[0]["year"], rows[1]["year"]) == ("https://arxiv.org/abs/2006.11230", "2020", "")
-    assert rows[1]["title"] == "'=1+1"
 
 
 def test_json_comes_back_whole():

@@ -16,7 +16,7 @@ import pytest
 import rispy
 
 from kb_tools.errors import InvalidRecordError
-from kb_tools.exchange import bibtex, lists, markdown, ris, whole
+from kb_tools.exchange import bibtex, csv_table, lists, markdown, ris, whole
 from kb_tools.exchange.work import Reading, Work
 from kb_tools.records.store import Collection
 
@@ -72,12 +72,16 @@ def through_ris(records: dict[str, Any]) -> Reading:
     return ris.loads(ris.dumps(records, keyed(records)), "refs.ris")
 
 
+def through_csv(records: dict[str, Any]) -> Reading:
+    return csv_table.loads(csv_table.dumps(records), "refs.csv")
+
+
 def through_markdown(records: dict[str, Any]) -> Reading:
     return lists.loads(markdown.dumps(records, TOPICS, "Reading list"))
 
 
 @pytest.mark.parametrize("records", [RECORDS, None], ids=["made", "collected"])
-@pytest.mark.parametrize("through", [through_bibtex, through_markdown, through_ris])
+@pytest.mark.parametrize("through", [through_bibtex, through_csv, through_markdown, through_ris])
 def test_every_record_comes_back_whole(through: Callable[..., Reading], records: dict[str, Any] | None):
     records = records or collected()
     back = through(records)
@@ -138,23 +142,25 @@ def test_bibtex_that_carries_a_record_is_what_pybtex_expects():
         assert not set(carried) & set('{}\\%#&~^_$@"=') - {"%"}, "what some program would read as a command"
 
 
+# A style of its own, for those of the distribution may be missing: the keys, one on a line.
+STYLE = """ENTRY{author title year}{}{}
+FUNCTION{default.type}{cite$ write$ newline$}
+FUNCTION{misc}{default.type} FUNCTION{article}{default.type} FUNCTION{inproceedings}{default.type}
+FUNCTION{book}{default.type}
+READ ITERATE{call.type$}
+"""
+
+
 @pytest.mark.skipif(not shutil.which("bibtex"), reason="bibtex is not installed")
 def test_bibtex_itself_reads_it_without_a_warning(tmp_path: Path):
     records = collected()
     (tmp_path / "refs.bib").write_text(bibtex.dumps(records, keyed(records)), encoding="utf-8")
-    (tmp_path / "x.aux").write_text("\\citation{*}\n\\bibstyle{plain}\n\\bibdata{refs}\n", encoding="utf-8")
+    (tmp_path / "x.aux").write_text("\\citation{*}\n\\bibstyle{list}\n\\bibdata{refs}\n", encoding="utf-8")
+    (tmp_path / "list.bst").write_text(STYLE, encoding="utf-8")
     ended = subprocess.run(["bibtex", "x"], cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout
-    assert (tmp_path / "x.bbl").read_text("utf-8").count("\\bibitem") == len(records)
-
-
-@pytest.mark.skipif(not shutil.which("biber"), reason="biber is not installed")
-def test_biber_writes_it_again_and_it_still_comes_back(tmp_path: Path):
-    records = collected()
-    (tmp_path / "refs.bib").write_text(bibtex.dumps(records, keyed(records)), encoding="utf-8")
-    subprocess.run(["biber", "--tool", "refs.bib"], cwd=tmp_path, capture_output=True, check=True)
-    again = bibtex.loads((tmp_path / "refs_bibertool.bib").read_text("utf-8"))
-    assert {work.fields["id"] for work in again.works} == set(records)
+    assert "warning" not in ended.stdout.lower(), ended.stdout
+    assert (tmp_path / "x.bbl").read_text("utf-8").split() == list(keyed(records).values())
 
 
 def test_what_somebody_changes_in_bibtex_stays_changed():

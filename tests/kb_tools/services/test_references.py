@@ -63,7 +63,8 @@ def test_every_form_is_understood(text, arxiv, version, doi):
         ("https://example.org/2006.11239", "neither"),
         ("", "neither"),
         ("\x1b[31m2006.11239", "neither"),
-        ("Denoising Diffusion Probabilistic Models", "neither"),
+        ("https://example.org/Denoising Diffusion Probabilistic Models", "neither"),
+        ("Denoising", "neither"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_the_reason(text, reason):
@@ -88,3 +89,14 @@ def test_the_year_is_in_the_id():
         2003,
         2007,
     ]
+
+
+def test_two_words_or_more_are_a_title():
+    one = parse("  Denoising Diffusion\n Probabilistic Models ")
+    assert (one.title, one.arxiv, one.doi, one.scholar) == (
+        "Denoising Diffusion Probabilistic Models",
+        None,
+        None,
+        None,
+    )
+    assert one.key == "denoising diffusion probabilistic models"

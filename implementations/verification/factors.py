@@ -7,6 +7,7 @@ tests say.  Any other image of the size can be read too, and `valid` says whethe
 from __future__ import annotations
 
 from math import pi
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,24 +27,43 @@ def read(images: Tensor) -> Factors:
     in their difference; and g (1 - m), as it has none in c's middle.  The mark of an image without border, and the hue
     of a grey one, are 0.
     """
-    high, low = images.amax(1), images.amin(1)
-    m, grey = (high - low) / 2, (high + low) / 2
+    m, grey = _mask(images)
     edge, board = (v.to(images) for v in border())
     ground, mark = _line(grey, 1 - m, board, edge)
-    area = m.sum((1, 2)).clamp_min(1e-6)
-    place = torch.arange(SIDE).to(images) - (SIDE - 1) / 2
-
-    def mean(values: Tensor) -> Tensor:
-        return (m * values).sum((1, 2)) / area
-
-    x, y = mean(place), mean(place[:, None])
-    v_x = mean((place - x[:, None, None]) ** 2)
-    v_y = mean((place[:, None] - y[:, None, None]) ** 2)
+    area, x, y, v_x, v_y = _moments(m)
     lying = ((v_x - v_y) / (v_x + v_y).clamp_min(1e-6)).clamp(-0.99, 0.99)
     red, green, blue = images.sum((2, 3)).unbind(1)
     hue = torch.atan2(3**0.5 * (green - blue), 2 * red - green - blue) / (2 * pi)
-    size = (area / pi - pi**2 / 27).clamp_min(1e-6).sqrt()
+    size = (area / pi - pi**2 / 27).clamp_min(1e-6).sqrt()  # a disc of soft edge has area pi (size^2 + pi^2 / 27)
     return Factors(ground, hue, x, y, size, ((1 + lying) / (1 - lying)) ** 0.25, mark / MARK)
+
+
+class _Moments(NamedTuple):
+    """Of a mask: its area in pixels, its centre, and its variance across and down."""
+
+    area: Tensor
+    x: Tensor
+    y: Tensor
+    v_x: Tensor
+    v_y: Tensor
+
+
+def _mask(images: Tensor) -> tuple[Tensor, Tensor]:
+    """m of each pixel, and its ground times 1 - m."""
+    high, low = images.amax(1), images.amin(1)
+    return (high - low) / 2, (high + low) / 2
+
+
+def _moments(m: Tensor) -> _Moments:
+    area = m.sum((1, 2))
+    place = torch.arange(SIDE).to(m) - (SIDE - 1) / 2
+
+    def mean(values: Tensor) -> Tensor:
+        return (m * values).sum((1, 2)) / area.clamp_min(1e-6)
+
+    x, y = mean(place), mean(place[:, None])
+    v_x, v_y = mean((place - x[:, None, None]) ** 2), mean((place[:, None] - y[:, None, None]) ** 2)
+    return _Moments(area, x, y, v_x, v_y)
 
 
 def _line(grey: Tensor, share: Tensor, board: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,14 +104,10 @@ def valid(images: Tensor) -> Tensor:
     Its area lies in 6..18 pixels and its hue within 0.05 of a class; it holds together (its variance over its area is
     below 0.5: 0.16 for a disc); and the border is marked by more than 0.6 of the mark's height.
     """
-    m = (images.amax(1) - images.amin(1)) / 2
-    factors = read(images)
-    area = m.sum((1, 2))
-    place = torch.arange(SIDE).to(images) - (SIDE - 1) / 2
-    off_x, off_y = (place - factors.x[:, None, None]) ** 2, (place[:, None] - factors.y[:, None, None]) ** 2
-    spread = (m * (off_x + off_y)).sum((1, 2)) / area.clamp_min(1e-6)
+    found, factors = _moments(_mask(images)[0]), read(images)
     hue = torch.stack([apart(factors.hue, h) for h in HUES]).amin(0)
-    return (area > 6) & (area < 18) & (hue < 0.05) & (spread < 0.5 * area) & (factors.mark.abs() > 0.6)
+    whole = found.v_x + found.v_y < 0.5 * found.area
+    return (found.area > 6) & (found.area < 18) & (hue < 0.05) & whole & (factors.mark.abs() > 0.6)
 
 
 def change(before: Tensor, after: Tensor) -> Factors:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.command("add")
 @click.argument("references", nargs=-1, metavar="REF...")
 @click.option(
-    "--from", "files", multiple=True, metavar="FILE", help="Add what FILE names too: BibTeX (.bib) or a Markdown list."
+    "--from", "files", multiple=True, metavar="FILE", help="Add what FILE names too: whatever `kb import` reads."
 )
 @click.option("--slug", metavar="ID", help="The new record's id (default: author-year-word); for one reference.")
 @click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="A topic (repeat for more than one).")

@@ -27,10 +27,8 @@ _ARXIV_MENTION = (
     r"(?:(?P<new>\d{4}\.\d{4,5})(?!\d)|(?P<archive>[a-z]+(?:-[a-z]+)*)(?:\.[a-z]{2})?/(?P<number>\d{7})(?!\d))"
     r"(?:v(?P<version>[1-9]\d*))?"
 )
-_DBLP = r"(?i)corr/abs-(\d{4})-(\d{4,5})\b"
-# The names that DBLP and ADS give a paper, within a text.
-_IN_NAMES = r"(?i)(?:corr/abs-|\b\d{4}arxiv)(\d{4})[-.]?(\d{4,5})(?!\d)"
-_ADS = r"(?:19|20)\d\dar[xX]iv(\d{4})\.?(\d{4,5})[A-Z]\b"
+# In the names that DBLP and ADS give a paper.
+_IN_NAMES = r"(?i)(?:corr/abs-|\b(?:19|20)\d\darxiv)(\d{4})[-.]?(\d{4,5})(?!\d)"
 _ARXIV_ID = (
     r"(?i)(?:(?P<new>\d{4}\.\d{4,5})|(?P<archive>[a-z]+(?:-[a-z]+)*)(?:\.[a-z]{2})?/(?P<number>\d{7}))"
     r"(?:v(?P<version>[1-9]\d*))?(?:\.pdf)?/?(?:[?#].*)?"
@@ -62,8 +60,12 @@ def arxiv_id(text: str) -> tuple[str, int | None] | None:
 
 def _listed(text: str) -> tuple[str, None] | None:
     """The arXiv id in a key of DBLP or of ADS, or in the address of one."""
-    found = re.search(_DBLP, text) or re.search(_ADS, text)
-    return (f"{found[1]}.{found[2]}", None) if found and not re.search(r"\s", text) else None
+    return None if re.search(r"\s", text) else _in_names(text)
+
+
+def _in_names(text: str) -> tuple[str, None] | None:
+    found = re.search(_IN_NAMES, text)
+    return (f"{found[1]}.{found[2]}", None) if found else None
 
 
 def _decoded(text: str) -> str:
@@ -78,8 +80,7 @@ def arxiv_mentioned(text: str) -> tuple[str, int | None] | None:
     """The first arXiv id that a text names as one; a number without the word arXiv is none."""
     if (match := re.search(_ARXIV_MENTION, text)) is not None:
         return _bare(match)
-    named = re.search(_IN_NAMES, text)
-    return (f"{named[1]}.{named[2]}", None) if named else None
+    return _in_names(text)
 
 
 def _bare(match: re.Match[str]) -> tuple[str, int | None]:

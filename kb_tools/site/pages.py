@@ -310,7 +310,7 @@ class _Page:
         base = _base(self.name)
         body = env.get_template(self.template).render(base=base, **self.context)
         folder, _, rest = self.name.partition("/")
-        if rest and "/" not in rest:  # a page of a paper has a hundred links to its neighbours: the shortest way
+        if rest not in ("", "index") and "/" not in rest:  # a paper has a hundred links to its neighbours: shortest way
             body = body.replace(f'="{base}{folder}/', '="../')
         return page(self.title, body, description=self.description, extra=self.extra)
 

@@ -309,9 +309,9 @@ class _Page:
     def text(self, env: Environment) -> str:
         base = _base(self.name)
         body = env.get_template(self.template).render(base=base, **self.context)
-        folder, _, rest = self.name.partition("/")
-        if rest not in ("", "index") and "/" not in rest:  # a paper has a hundred links to its neighbours: shortest way
-            body = body.replace(f'="{base}{folder}/', '="../')
+        folder, _, paper = self.name.partition("/")
+        if folder == "papers" and paper not in ("", "index"):  # a paper has a hundred links to others: the shortest way
+            body = body.replace(f'="{base}papers/', '="../')
         return page(self.title, body, description=self.description, extra=self.extra)
 
 

@@ -71,7 +71,7 @@ def test_they_stand_below_the_summary_and_the_search_reads_them(small: Any) -> N
     page = small.html("papers/ring")
     assert page.index('id="summary"') < page.index('id="notes"') < page.index('id="algorithms"')
     assert '<a href="#notes">Notes</a>' in page
-    assert '<a href="../../papers/start/">where to start</a>' in page
+    assert '<a href="../start/">where to start</a>' in page
     assert page.count("The paper called ring</h") == 1
     assert "<code>def keep(x):&#10;&#10;&#9;return x / 2" in page
     assert 'id="notes"' not in small.html("papers/start")

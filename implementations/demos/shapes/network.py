@@ -17,7 +17,7 @@ from implementations.lab.networks import train_or_load
 from implementations.lab.training import Batch, Trained
 
 PROCESS = linear_schedule()
-STEPS = 800
+STEPS = 500
 """Of the network's training, whatever those of the run."""
 
 

@@ -17,7 +17,7 @@ from implementations.lab.networks import train_or_load
 from implementations.lab.training import Batch, Trained
 
 PROCESS = linear_schedule()
-STEPS = 500
+STEPS = 800
 """Of the network's training, whatever those of the run."""
 
 

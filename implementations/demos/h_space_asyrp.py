@@ -1,4 +1,4 @@
-"""Makes dark grounds bright in the small world, by a shift of h-space learned on two dozen images; and, exactly, why.
+"""Makes dark grounds bright in the small world, by a shift of h-space learned on 32 images; and, exactly, why.
 
 The judge's formulas take CLIP's place: the code of an image is its seven factors, each over its spread, and the wanted
 direction is that of the ground alone.  That a text can say what is wanted is therefore not shown here.  LPIPS is
@@ -158,13 +158,13 @@ def brighter(edited: Tensor, source: Tensor) -> Tensor:
 
 @once
 def direction(run: Run, objective: Objective = turned, base: int = 0) -> Trained[Direction]:
-    """f, learned on 24 images in run.steps passes, of which each step down to t_edit is one of the optimiser."""
+    """f, learned on 32 images in run.steps passes, of which each step down to t_edit is one of the optimiser."""
     it, started = frozen(run, base), perf_counter()
     torch.manual_seed(run.seed)
     f = Direction(32).to(run.device)
     optimiser = torch.optim.Adam(f.parameters(), lr=0.01)
     shifted = it.waist.changed(it.model, shift(f, TRAINED, TRAINED))
-    x_T = ddim.encode(it.model, PROCESS, dark(run, 24 * run.seed, 24), it.tau)
+    x_T = ddim.encode(it.model, PROCESS, dark(run, 32 * run.seed, 32), it.tau)
     losses = []
     for _ in range(run.steps):
         for _, edited, source in predictions(it.model, shifted, PROCESS, x_T, it.tau, t_edit=it.t_edit):
@@ -182,8 +182,8 @@ def network(run: Run) -> Trained[Direction]:
 
 @once
 def originals(run: Run) -> Tensor:
-    """32 dark images that no network was trained on."""
-    return dark(run, 32 * run.seed, 32, held_out=True)
+    """96 dark images that no network was trained on."""
+    return dark(run, 96 * run.seed, 96, held_out=True)
 
 
 @once
@@ -219,7 +219,7 @@ def ground(run: Run, images: Tensor) -> float:
 
 def edit(run: Run, base: int = 0) -> Claim:
     return Claim(
-        statement="mean change of the ground of 32 held-out dark images; bright ones are 0.6 brighter",
+        statement="mean change of the ground of 96 held-out dark images; bright ones are 0.6 brighter",
         value=ground(run, by(run, base=base)),
         bound=0.3,
         relation=">=",
@@ -249,7 +249,7 @@ def little_else(run: Run, base: int = 0) -> Claim:
 
 @once
 def common_shift(run: Run) -> dict[int, Tensor]:
-    """At each time of editing, what f says of 24 other images on the mean: the same shift for all."""
+    """At each time of editing, what f says of 32 other images on the mean: the same shift for all."""
     it, f = frozen(run), direction(run).model
     seen: dict[int, Tensor] = {}
 
@@ -258,7 +258,7 @@ def common_shift(run: Run) -> dict[int, Tensor]:
         seen[int(t[0])] = delta.mean(0)
         return h + delta
 
-    x_T = ddim.encode(it.model, PROCESS, dark(run, 24 * run.seed, 24), it.tau)
+    x_T = ddim.encode(it.model, PROCESS, dark(run, 32 * run.seed, 32), it.tau)
     sample(it.model, it.waist.changed(it.model, keep), PROCESS, x_T, it.tau, t_edit=it.t_edit)
     return seen
 
@@ -349,7 +349,7 @@ DEMO = Demo(
     claims=(adds_up, divided, edit, little_else, one_for_all),
     figures=(edits, what_changes),
     network=network,
-    steps=3,
+    steps=6,
     data=("shapes",),
     network_evaluations=evaluations,
 )

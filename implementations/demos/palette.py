@@ -28,7 +28,7 @@ TRAINED = training_schedule()
 PROCESS = inference_schedule(50, 1e-3, 0.35)
 """What 50 steps want: levels from nearly none to nearly all noise, all within those of the training."""
 PROCESS_200 = inference_schedule(200, 1e-3, 0.09)
-STEPS = 600
+STEPS = 800
 
 
 class NoiseOfVelocity(nn.Module):
@@ -77,7 +77,7 @@ def network(run: Run) -> Trained[NoiseOfVelocity]:
 
     channels = images.shape[0]
     model = NoiseOfVelocity(Concatenated(UNet(2 * channels, channels, **unet_sizes(images))))
-    options = {"batch_size": 96, "lr": 4e-3, "anneal": True, "ema": 0.99}
+    options = {"batch_size": 64, "lr": 8e-3, "anneal": True, "ema": 0.99}
     return train(model, of_batch, images, steps=run.steps, **run.training, **options)
 
 

@@ -128,11 +128,12 @@ def one_network_four_tasks(run: Run) -> Claim:
 
 def several_answers(run: Run) -> Claim:
     def hues(images: Tensor) -> float:
-        each = classes(read(images))["hue"].view(16, -1)
-        return sum(effective_classes(row) for row in each) / len(each)
+        each = zip(classes(read(images))["hue"].view(16, -1), valid(images).view(16, -1), strict=True)
+        return sum(effective_classes(hue[clear]) for hue, clear in each) / 16
 
     return Claim(
-        statement="hues among sixteen colourings of one grey image, as equally frequent ones; three suit it alike",
+        statement="hues among those of sixteen colourings of one grey image that show an object, as equally frequent ones; "
+        "three suit it alike",
         value=hues(answers(run, "colourisation", 16, 16)),
         bound=2.0,
         relation=">=",
@@ -160,9 +161,9 @@ def agreement(run: Run) -> Claim:
 
 
 def conditional(run: Run) -> Claim:
+    # of y given one x, and of y
     mean, cov = torch.tensor([0.7, -0.5], dtype=torch.float64), torch.tensor([[0.5, 0.2], [0.2, 0.3]]).double()
     prior = torch.zeros(2).double(), torch.tensor([[1.2, 0.1], [0.1, 0.8]]).double()
-    """Of y given one x, and of y."""
 
     def divergence(known: tuple[Tensor, Tensor]) -> float:
         """KL from y given x to the law of the samples, if the network knows of y what `known` says."""

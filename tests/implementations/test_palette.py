@@ -16,6 +16,7 @@ from implementations.common.embedding import sinusoidal
 from implementations.common.noise import Noise
 from implementations.common.rows import per_row
 from implementations.ddpm import reverse
+from implementations.demos import palette as demo
 from implementations.verification.impulses import moments
 from tests.implementations.toys import F64, Given, draw, refuse, rough
 
@@ -334,3 +335,13 @@ def test_arguments_are_left_as_they_were_and_nothing_is_clipped():
     )
     assert torch.allclose(point[..., [0, 2]], torch.full((), 3.0, dtype=F64))
     assert all(torch.equal(a, b) for a, b in zip(before, (x, y, hole), strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [11, 12])
+def test_one_network_answers_clearly_variously_and_to_what_was_asked_whatever_its_seed(seed):
+    run = demo.DEMO.run(seed=seed)
+    for claim in (demo.one_network_four_tasks, demo.several_answers, demo.agreement):
+        assert claim(run).holds
+    for name in demo.TASKS:
+        assert demo.share_valid(demo.answers(run, name)) > demo.share_valid(demo.means(run, name)), name

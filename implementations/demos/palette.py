@@ -132,8 +132,8 @@ def several_answers(run: Run) -> Claim:
         return sum(effective_classes(hue[clear]) for hue, clear in each) / 16
 
     return Claim(
-        statement="hues among those of sixteen colourings of one grey image that show an object, as equally frequent ones; "
-        "three suit it alike",
+        statement="hues among those of sixteen colourings of one grey image that show an object, as equally frequent "
+        "ones; three suit it alike",
         value=hues(answers(run, "colourisation", 16, 16)),
         bound=2.0,
         relation=">=",
@@ -201,7 +201,7 @@ def four_tasks(run: Run) -> Figure:
         panels[name] = pictures.contact_sheet(torch.cat(rows), columns=7, width=300)
     return Figure(
         "Four panels, one for each task, of four images each.  A row shows what is given, four answers, the mean of "
-        "answers, which is a blur, and the truth.  The answers are clear; those to a grey image are red, green or blue.",
+        "answers, which is a blur, and the truth.  Most answers are clear; those to a grey image are red, green or blue.",
         pictures.beside(panels),
     )
 

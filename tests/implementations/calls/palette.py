@@ -1,6 +1,5 @@
 """Palette: a network that sees an image beside the noisy one, and is told a level in 0..1."""
 
-import torch
 from torch import nn
 
 from tests.implementations.general.vocabulary import Live

@@ -201,7 +201,8 @@ def four_tasks(run: Run) -> Figure:
         panels[name] = pictures.contact_sheet(torch.cat(rows), columns=7, width=300)
     return Figure(
         "Four panels, one for each task, of four images each.  A row shows what is given, four answers, the mean of "
-        "answers, which is a blur, and the truth.  Most answers are clear; those to a grey image are red, green or blue.",
+        "answers, and the truth.  Most answers are clear, and the mean is a blur where much is left open.  Those to a "
+        "grey image are red, green or blue; they have its ground, and only roughly its object's place and shape.",
         pictures.beside(panels),
     )
 

@@ -347,7 +347,7 @@ def tensor(name: str, signature: Signature, world: World) -> Tensor:
         return world.steps(name) % 3 + 1
     if name == "y" and (said.strip() == "B," or {"null", "classifier", "t"} & signature.parameters.keys()):
         return world.labels(name)
-    if name == "known":
+    if name in ("known", "hole"):
         return world.data(name) > 0
     if name == "sigmas":
         return ladder(world, name)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
+from kb_tools.changing.pointers import EDGES, replaced
 from kb_tools.errors import ConflictError, InvalidRecordError
 from kb_tools.exchange.cleaning import clean
 from kb_tools.exchange.matching import Matched, match
@@ -95,7 +96,7 @@ def _planned(collection: Collection, works: list[Work], wishes: Wishes) -> list[
     works = [work._replace(fields={**work.fields, **given}) for work in works]
     # Every name is taken, and that of a file that cannot be read too.
     taken = {path.stem for path in collection.files()} | ({name for name, _ in index.names()} if works else set())
-    found = match(works, index.records() if works else [], index.topics(), taken=taken)
+    found = _led_on(match(works, index.records() if works else [], index.topics(), taken=taken))
     rows = [_row(collection, index, one, wishes) for one in found]
     refused = {row.id for row in rows if row.status == "refused"} - {""}
     if not any(row.status == "exists" and row.id in refused for row in rows):
@@ -104,6 +105,19 @@ def _planned(collection: Collection, works: list[Work], wishes: Wishes) -> list[
     others = [work for work, row in zip(works, rows, strict=True) if row.status != "refused"]
     again = iter(_planned(collection, others, wishes))
     return [row if row.status == "refused" else next(again) for row in rows]
+
+
+def _led_on(found: list[Matched]) -> list[Matched]:
+    """Edges of records that come together lead to the same works as before, whatever these are called here."""
+    names = {str(one.work.fields.get("id")): one.id for one in found if one.work.ours and one.id}
+    led = []
+    for one in found:
+        record = one.record
+        if record is not None and one.work.ours:
+            edges = {name: replaced(record[name], names, one.id) for name in EDGES if record.get(name)}
+            one = one._replace(record={**record, **edges})
+        led.append(one)
+    return led
 
 
 def _row(collection: Collection, index: Index, found: Matched, wishes: Wishes) -> Row:

@@ -83,6 +83,28 @@ def test_a_collection_goes_through_a_file_into_another(kb, shelf, tmp_path, reco
     assert files(shelf) == before
 
 
+@pytest.mark.parametrize("form", ["bibtex", "csl-json", "csv", "json", "markdown", "ris"])
+def test_edges_lead_to_the_same_works_whatever_these_are_called_here(kb, make, tmp_path, record, form):
+    """`ddpm` is another work there than here, and `denoising` there is the `ddpm` of here."""
+    there = make(
+        record("ddpm", title="Doubly damped pendulum motion", arxiv="2301.00001"),
+        record("denoising", title="Denoising", authors=["Jane Doe"], arxiv="2006.11239"),
+        record("next", title="What follows", builds_on=["ddpm", "denoising"], cites=["ddpm", "next-to-next"]),
+        record("next-to-next", title="And then", builds_on=["next"]),
+    )
+    file = tmp_path / "all"
+    assert kb(there, "export", "--format", form, "-o", str(file)).code == 0
+    for path in there.files():
+        path.unlink()
+    shelf = make(record("ddpm", title="Denoising", authors=["Jane Doe"], arxiv="2006.11239"))
+    rows = {row["title"]: row["id"] for row in data(kb(shelf, "import", str(file), "--format", form, "--json"))}
+    other = rows["Doubly damped pendulum motion"]
+    assert other not in ("ddpm", "denoising")
+    found = shelf.document("next").require()
+    assert (found["builds_on"], found["cites"]) == ([other, "ddpm"], [other, "next-to-next"])
+    assert shelf.document("next-to-next").require()["builds_on"] == ["next"]
+
+
 def test_what_is_not_valid_is_left_out_and_the_rest_added(kb, shelf, tmp_path):
     file = tmp_path / "refs.bib"
     file.write_text(

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from implementations import cfg
-from implementations.common.rows import for_all
+from implementations.common.rows import for_all, per_row
 from implementations.ddim import pairs
 from implementations.ddpm import GaussianDiffusion, NoiseModel, predict_x_0
 
@@ -50,6 +50,7 @@ def pivots(
     return torch.stack(way)
 
 
+@torch.no_grad()
 def optimise(
     model: EmbeddedNoiseModel,
     process: GaussianDiffusion,
@@ -83,33 +84,35 @@ def optimise(
     z, null, S = way[-1], _for_rows(null, c), len(tau)
     found = []
     for i, (s, t) in enumerate(reversed(list(pairs(process, tau)))):
-        at_t = for_all(t, z)
-        with torch.no_grad():
-            eps_c = model(z, at_t, c)
-
-        def land(tuned: Tensor, z: Tensor = z, t: int = t, s: int = s, at_t: Tensor = at_t, eps_c: Tensor = eps_c):
-            return step(process, z, t, s, w * eps_c + (1 - w) * model(z, at_t, tuned))  # section 3.1
-
+        land = _landing(model, process, z, c, t, s, w)
         null = _tuned(land, way[S - i - 1], null, N, lr * (1 - i / (2 * S)), tolerance * (1 + 100 * i / S))
         found.append(null)
-        with torch.no_grad():
-            z = land(null)
+        z = land(null)
     return torch.stack(found[::-1])
+
+
+def _landing(
+    model: EmbeddedNoiseModel, process: GaussianDiffusion, z: Tensor, c: Tensor, t: int, s: int, w: float
+) -> Callable[[Tensor], Tensor]:
+    """Where the guided step from z at t to s lands, by the null embeddings; what is told c is predicted once."""
+    at_t = for_all(t, z)
+    eps_c = model(z, at_t, c)
+    return lambda null: step(process, z, t, s, w * eps_c + (1 - w) * model(z, at_t, null))  # section 3.1
 
 
 def _tuned(
     land: Callable[[Tensor], Tensor], pivot: Tensor, null: Tensor, N: int, lr: float, tolerance: float
 ) -> Tensor:
-    """Null embeddings of one step, each row's on its own: what Adam makes of them until the row lands near its pivot."""
-    tuned, kept = null.clone().requires_grad_(), null.clone()
+    """Null embeddings of one step, each row by itself: what Adam makes of them until the row lands near its pivot."""
+    tuned, kept = null.clone().requires_grad_(), null
     adam, going = torch.optim.Adam([tuned], lr), torch.ones(len(null), dtype=torch.bool, device=null.device)
     for _ in range(N):
         with torch.enable_grad():
             error = (land(tuned) - pivot).square().flatten(1).mean(1)  # section 3.3
             (tuned.grad,) = torch.autograd.grad(error.sum(), tuned)
         adam.step()
-        kept[going] = tuned.detach()[going]
-        going = going & (error.detach() >= tolerance)
+        kept = torch.where(per_row(going, null).bool(), tuned.detach(), kept)
+        going = going & (error >= tolerance)
         if not going.any():
             break
     return kept

@@ -181,5 +181,7 @@ def _check_embeddings(z: Tensor, c: Tensor) -> None:
 def _for_rows(null: Tensor, c: Tensor) -> Tensor:
     """The null embedding of each row."""
     if null.shape not in (c.shape, c.shape[1:]):
-        raise ValueError(f"null must have the shape {tuple(c.shape)} of c, or of one of its rows, not {tuple(null.shape)}")
+        raise ValueError(
+            f"null must have the shape {tuple(c.shape)} of c, or of one of its rows, not {tuple(null.shape)}"
+        )
     return null.detach().expand_as(c)

@@ -181,7 +181,9 @@ def test_another_prompt_moves_the_mean_of_the_image_as_far_as_guidance_says():
     """One step from t to the image is affine in c: it moves by take w times what the noise does."""
     tau, other, nulls = torch.tensor([4]), draw(4, 3, seed=7), draw(1, 4, 3, seed=8)
     z = draw(4, 3, seed=5)
-    moved = nti.sample(exact, PROCESS, z, other, nulls, tau, w=3.0) - nti.sample(exact, PROCESS, z, C, nulls, tau, w=3.0)
+    moved = nti.sample(exact, PROCESS, z, other, nulls, tau, w=3.0) - nti.sample(
+        exact, PROCESS, z, C, nulls, tau, w=3.0
+    )
     _, take = move(4, 0)
     slope = noise_at(z.numpy(), 4, C.numpy())[1]
     close(moved, 3.0 * take * (other - C).numpy() @ slope.T)
@@ -222,7 +224,7 @@ def test_defaults_are_the_papers_and_one_null_embedding_serves_all_rows():
 def test_many_steps_of_adam_find_the_best_embeddings_and_bring_the_image_back_where_ddim_does_not():
     tau = torch.tensor([3, 6, 9])
     way = nti.pivots(exact, PROCESS, Z_0, C, tau)
-    nulls = nti.optimise(exact, PROCESS, way, C, NULL, tau, w=3.0, N=400, lr=0.2, tolerance=0.0)
+    nulls = nti.optimise(exact, PROCESS, way, C, NULL, tau, w=3.0, N=250, lr=0.2, tolerance=0.0)
 
     def error(nulls, w):
         return float((nti.sample(exact, PROCESS, way[-1], C, nulls, tau, w=w) - Z_0).square().mean())
@@ -341,7 +343,9 @@ def test_other_than_a_pivot_and_a_null_embedding_for_each_step_are_refused(count
     [{"w": -0.5}, {"w": torch.inf}, {"w": torch.nan}, {"N": -1}, {"lr": 0.0}, {"lr": -1.0}, {"tolerance": -1e-9}],
 )
 def test_numbers_out_of_range_are_refused(change):
-    with pytest.raises(ValueError, match="want w of at least 0, N of at least 0, lr above 0 and tolerance of at least 0"):
+    with pytest.raises(
+        ValueError, match="want w of at least 0, N of at least 0, lr above 0 and tolerance of at least 0"
+    ):
         nti.optimise(told, PROCESS, WAY, C, NULL, TAU, **change)
 
 

@@ -30,7 +30,7 @@ from implementations.verification import factors
 
 TAU = ddim.timesteps(PROCESS.T, 25)
 IMAGES, TUNING, RATE = 48, 20, 0.1
-"""How many images, how many steps of Adam at each time, and how long the first ones are: vectors have length 10 here."""
+"""How many images, how many steps of Adam at each time, and the first rate: the vectors have length 10."""
 PAPER, EDIT = 7.5, 2.0
 """Scales of guidance."""
 

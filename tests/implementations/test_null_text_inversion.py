@@ -1,4 +1,4 @@
-"""Null-text inversion on linear networks, where the embedding that is sought is known, and in numpy; and beside DDIM."""
+"""Null-text inversion on linear networks, whose best embeddings are known, and in numpy; and beside DDIM."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def close(found, expected, atol=1e-11):
 @pytest.mark.parametrize(("t", "s"), [(9, 6), (4, 3), (2, 0), (3, 5), (0, 2), (6, 9)])
 def test_a_step_goes_from_any_time_to_any_other_with_the_noise_that_it_is_told(t, s):
     x_0, eps = draw(2, 2, 3, seed=3), draw(2, 2, 3, seed=4)
-    z_t, z_s = (np.sqrt(ABAR[k]) * x_0 + np.sqrt(1 - ABAR[k]) * eps for k in (t, s))
+    z_t, z_s = (float(np.sqrt(ABAR[k])) * x_0 + float(np.sqrt(1 - ABAR[k])) * eps for k in (t, s))
     close(nti.step(PROCESS, z_t, t, s, eps), z_s)
 
 

@@ -37,7 +37,7 @@ class Told(nn.Module):
         self.hue, self.ground = nn.Embedding(HUES + 1, width), nn.Embedding(GROUNDS + 1, width)
 
     def prompt(self, hue: Tensor, ground: Tensor) -> Tensor:
-        """hue: (B,) int64, red 0, green 1, blue 2, any 3; ground: (B,), dark 0, bright 1, any 2.  Returns (B, width)."""
+        """hue: (B,) int64, 0 red, 1 green, 2 blue, 3 any; ground: (B,), 0 dark, 1 bright, 2 any.  (B, width)."""
         return self.hue(hue) + self.ground(ground)
 
     def forward(self, x: Tensor, t: Tensor, c: Tensor) -> Tensor:

@@ -2,9 +2,6 @@
 
 import torch
 
-from implementations.common.rows import per_row
-from tests.implementations.general.vocabulary import Live
-
 
 class Told(Live):
     """`Live`, told an embedding: its numbers, summed, take the place of a second number."""

@@ -73,16 +73,16 @@ def optimise(
     squared error was below tolerance (1 + 100 i / S), as the authors' code does with S = 50.
     Per step at most N + 2 network evaluations, N of them with gradients.  Returns (S, B, ...), in the order of tau.
     """
-    _check_embeddings(way[0], c)
-    if len(way) != len(tau) + 1:
-        raise ValueError(f"way must hold z_0 and a pivot for each of {len(tau)} times, not {len(way)} states")
+    z, S = way[-1], len(tau)
+    _check_embeddings(z, c)
+    if len(way) != S + 1:
+        raise ValueError(f"way must hold z_0 and a pivot for each of {S} times, not {len(way)} states")
     if not 0 <= w < torch.inf or N < 0 or lr <= 0 or tolerance < 0:
         raise ValueError(
             f"want w of at least 0, N of at least 0, lr above 0 and tolerance of at least 0, not {w}, {N}, {lr} and "
             f"{tolerance}"
         )
-    z, null, S = way[-1], _for_rows(null, c), len(tau)
-    found = []
+    null, found = _for_rows(null, c), []
     for i, (s, t) in enumerate(reversed(list(pairs(process, tau)))):
         land = _landing(model, process, z, c, t, s, w)
         null = _tuned(land, way[S - i - 1], null, N, lr * (1 - i / (2 * S)), tolerance * (1 + 100 * i / S))
@@ -111,7 +111,7 @@ def _tuned(
             error = (land(tuned) - pivot).square().flatten(1).mean(1)  # section 3.3
             (tuned.grad,) = torch.autograd.grad(error.sum(), tuned)
         adam.step()
-        kept = torch.where(per_row(going, null).bool(), tuned.detach(), kept)
+        kept = torch.where(per_row(going, null).bool(), tuned, kept)
         going = going & (error >= tolerance)
         if not going.any():
             break
@@ -184,4 +184,4 @@ def _for_rows(null: Tensor, c: Tensor) -> Tensor:
         raise ValueError(
             f"null must have the shape {tuple(c.shape)} of c, or of one of its rows, not {tuple(null.shape)}"
         )
-    return null.detach().expand_as(c)
+    return null.expand_as(c)

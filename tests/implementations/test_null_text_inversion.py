@@ -71,10 +71,10 @@ def best(way, c, w):
     return np.stack(found)
 
 
-def by_hand(way, c, null, w, N, lr, tolerance):
+def by_hand(way, c, null, w, N, lr, tolerance, times=STEPS, errors=None):
     """The whole optimisation of one image, in numpy: Adam written out, with the derivative of the linear network."""
-    z, S, found, counts = way[-1], len(STEPS), [], []
-    for i, (s, t) in enumerate(reversed(STEPS)):
+    z, S, found, counts = way[-1], len(times), [], []
+    for i, (s, t) in enumerate(reversed(times)):
         keep, take = move(t, s)
         eps_c, pivot, m, v = noise_at(z, t, c)[0], way[S - 1 - i], 0.0, 0.0
         counts.append(0)
@@ -85,6 +85,8 @@ def by_hand(way, c, null, w, N, lr, tolerance):
             m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
             null = null - lr * (1 - i / 2 / S) * (m / (1 - 0.9**n)) / (np.sqrt(v / (1 - 0.999**n)) + 1e-8)
             counts[-1] += 1
+            if errors is not None:
+                errors.append((i, (off**2).mean()))
             if (off**2).mean() < tolerance + tolerance * 100 * i / S:
                 break
         found.append(null)
@@ -219,6 +221,69 @@ def test_defaults_are_the_papers_and_one_null_embedding_serves_all_rows():
     ]
     close(found, np.concatenate(expected, axis=1), atol=1e-8)
     assert torch.equal(found, nti.optimise(exact, PROCESS, way, C, NULL.expand(4, 3), TAU))
+
+
+def images(way, c, null, *options, **more):
+    """By hand, image after image: embeddings, and how often each was tuned at each step."""
+    one = [
+        by_hand(way[:, k : k + 1].numpy(), c[k : k + 1].numpy(), null[k : k + 1].numpy(), *options, **more)
+        for k in range(len(c))
+    ]
+    return np.concatenate([nulls for nulls, _ in one], axis=1), [counts for _, counts in one]
+
+
+def near(off, w=2.0, t=4):
+    """Pivots of a single step that lands off from its own by so much, for each row, with the null embedding as it is."""
+    z, null = draw(len(off), 3, seed=5), NULL.expand(len(off), 3)
+    landed = nti.step(PROCESS, z, t, 0, nti.guided(exact, C[: len(off)], null, w)(z, torch.full((len(off),), t)))
+    return torch.stack([landed + torch.tensor(off, dtype=F64)[:, None], z])
+
+
+@pytest.mark.parametrize(("error", "updates"), [(0.9e-5, 1), (1.1e-5, 3), (1.9e-5, 3)])
+def test_by_default_an_image_is_near_enough_when_its_mean_squared_error_is_below_1e_5(error, updates):
+    asked = []
+
+    def model(z, t, c):
+        asked.append(c.requires_grad)
+        return exact(z, t, c)
+
+    nti.optimise(model, PROCESS, near([error**0.5]), C[:1], NULL, torch.tensor([4]), w=2.0, N=3, lr=1e-6)
+    assert sum(asked) == updates
+
+
+def test_with_tolerance_0_nothing_is_near_enough():
+    asked = []
+
+    def model(z, t, c):
+        asked.append(c.requires_grad)
+        return exact(z, t, c)
+
+    way = near([0.0])
+    way[0] = nti.sample(exact, PROCESS, way[1], C[:1], NULL.expand(1, 3), torch.tensor([4]), w=0.0)
+    found = nti.optimise(model, PROCESS, way, C[:1], NULL, torch.tensor([4]), w=0.0, N=3, tolerance=0.0)
+    assert sum(asked) == 3
+    close(found, NULL.expand(1, 1, 3), atol=0.05)
+
+
+def test_an_image_that_was_near_enough_stays_as_it_is_while_others_go_on():
+    """The update after which it stops throws it far off, but it does not start again."""
+    way, times = near([0.01, 0.5]), [(0, 4)]
+    expected, counts = images(way, C[:2], NULL.expand(2, 3), 2.0, 4, 1.0, 1e-3, times=times)
+    assert counts == [[1], [4]]
+    found = nti.optimise(exact, PROCESS, way, C[:2], NULL, torch.tensor([4]), w=2.0, N=4, lr=1.0, tolerance=1e-3)
+    close(found, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize(("share", "updates"), [(100.5, 2), (99.5, 1)])
+def test_the_tolerance_grows_to_101_times_its_own_along_the_way(share, updates):
+    way, errors = nti.pivots(exact, PROCESS, Z_0[:1], C[:1], TAU), []
+    options = (4.0, 2, 0.05)
+    by_hand(way.numpy(), C[:1].numpy(), NULL[None].numpy(), *options, 0.0, errors=errors)
+    tolerance = next(error for i, error in errors if i == 1) / (1 + share / 5)
+    assert min(error for i, error in errors if i == 0) > tolerance
+    expected, counts = images(way, C[:1], NULL[None], *options, tolerance)
+    assert counts[0][:2] == [2, updates]
+    close(nti.optimise(exact, PROCESS, way, C[:1], NULL, TAU, w=4.0, N=2, lr=0.05, tolerance=tolerance), expected, 1e-8)
 
 
 def test_many_steps_of_adam_find_the_best_embeddings_and_bring_the_image_back_where_ddim_does_not():

@@ -233,7 +233,7 @@ def images(way, c, null, *options, **more):
 
 
 def near(off, w=2.0, t=4):
-    """Pivots of a single step that lands off from its own by so much, for each row, with the null embedding as it is."""
+    """Pivots of a single step, from which it lands so far off, for each row, with the null embedding as it is."""
     z, null = draw(len(off), 3, seed=5), NULL.expand(len(off), 3)
     landed = nti.step(PROCESS, z, t, 0, nti.guided(exact, C[: len(off)], null, w)(z, torch.full((len(off),), t)))
     return torch.stack([landed + torch.tensor(off, dtype=F64)[:, None], z])

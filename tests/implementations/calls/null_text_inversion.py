@@ -2,6 +2,8 @@
 
 import torch
 
+from tests.implementations.general.vocabulary import Live
+
 
 class Told(Live):
     """`Live`, told an embedding: its numbers, summed, take the place of a second number."""

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from implementations.cfg import ConditionalNoiseModel
 from implementations.common.noise import Noise, gaussian
-from implementations.common.rows import per_row
 from implementations.common.waist import Waist
 from implementations.ddpm import GaussianDiffusion
+from implementations.h_space_asyrp import shift
 
 Weighting = Literal["simple", "velocity"]
 
@@ -40,7 +40,7 @@ def steered(
     def with_c(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
         here = (t >= t_from) & (y != null)
         rows = c if c.ndim == 3 else c[torch.arange(len(x), device=c.device) % len(c)]
-        return waist.changed(model, lambda h, t: h + per_row(here, h) * rows)(x, t, y)  # section 3.2
+        return waist.changed(model, shift(lambda h, t: rows, 1, 1, scale=here))(x, t, y)  # section 3.2
 
     return with_c
 

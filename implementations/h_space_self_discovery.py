@@ -6,8 +6,8 @@ makes from a prompt with the concept are denoised under a prompt without it, and
 every image at every time, is all that is learned: what the prompt no longer says, the vector has to.  It is then added
 to whatever else is generated; vectors add up, and one with the opposite sign takes its concept away.
 
-As in `cfg`, `model(x_t, t, y)` predicts the noise told y: (B,) int64, here the number of a prompt, and y = `null` is
-the empty one.  `waist` is that of the model's network, `Waist(network.middle)`.  c: (C, H, W), the features' shape.
+As in `cfg`, `model(x_t, t, y)` predicts the noise told y: (B,) int64, here the number of a prompt.  `waist` is that of
+the model's network, `Waist(network.middle)`, and c: (C, H, W) has the shape of its features.
 """
 
 from __future__ import annotations
@@ -27,20 +27,29 @@ Weighting = Literal["simple", "velocity"]
 
 
 def steered(
-    model: ConditionalNoiseModel, waist: Waist, c: Tensor, null: int, *, t_from: int = 1
+    model: ConditionalNoiseModel, waist: Waist, c: Tensor, *, null: int | None = None, t_from: int = 1
 ) -> ConditionalNoiseModel:
-    """The model with c added to its features, but where it is told nothing: guidance goes from there towards c too.
+    """The model with c added to its features.
 
     c: (C, H, W), or (B, C, H, W), one for each row, again and again where a sampler asks of more rows, as `cfg.guided`
-    does.  t_from: the first time at which c is added; 1 is the paper's, all times.
+    does.  null: the prompt to which c is not added, that of `cfg.guided`, which then guides towards c too; None adds it
+    to all.  t_from: the first time at which c is added; 1 is the paper's, all times.
     """
     if t_from < 1:
         raise ValueError(f"t_from is a time of the chain, at least 1, not {t_from}")
 
     def with_c(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        here = (t >= t_from) & (y != null)
-        rows = c if c.ndim == 3 else c[torch.arange(len(x), device=c.device) % len(c)]
-        return waist.changed(model, shift(lambda h, t: rows, 1, 1, scale=here))(x, t, y)  # section 3.2
+        here = t >= t_from if null is None else (t >= t_from) & (y != null)
+        if c.ndim == 4 and len(x) % len(c):
+            raise ValueError(f"{len(c)} vectors do not fit {len(x)} rows")
+        rows = c if c.ndim == 3 else c.repeat(len(x) // len(c), 1, 1, 1)
+
+        def f(h: Tensor, t: Tensor) -> Tensor:
+            if rows.shape[-3:] != h.shape[1:]:
+                raise ValueError(f"c must have the features' shape {tuple(h.shape[1:])}, not {tuple(c.shape)}")
+            return rows
+
+        return waist.changed(model, shift(f, 1, 1, scale=here))(x, t, y)  # section 3.2
 
     return with_c
 
@@ -52,7 +61,6 @@ def loss(
     x_0: Tensor,
     y: Tensor,
     c: Tensor,
-    null: int,
     *,
     t_from: int = 1,
     weighting: Weighting = "simple",
@@ -68,11 +76,9 @@ def loss(
         raise ValueError(f"t_from must lie in 1..{process.T}, not {t_from}")
     if weighting not in ("simple", "velocity"):
         raise ValueError(f"weighting must be 'simple' or 'velocity', not {weighting!r}")
-    if (y == null).any():
-        raise ValueError(f"y holds the empty prompt {null}, which c is not added to: take another number for it here")
     t = noise.integers(t_from, process.T, x_0)
     eps = noise(x_0)
-    error = (eps - steered(model, waist, c, null, t_from=t_from)(process.diffuse(x_0, t, eps), t, y)).square()
+    error = (eps - steered(model, waist, c, t_from=t_from)(process.diffuse(x_0, t, eps), t, y)).square()
     if weighting == "velocity":
         error = error / process.at(process.abar, t, x_0)
     return error.mean()  # section 3.2
@@ -85,7 +91,6 @@ def discover(
     process: GaussianDiffusion,
     x_0: Tensor,
     y: Tensor,
-    null: int,
     *,
     steps: int = 2500,
     batch_size: int = 8,
@@ -108,14 +113,15 @@ def discover(
     for _ in range(steps):
         rows = noise.integers(0, len(x_0) - 1, x_0[:1].expand(batch_size, *x_0.shape[1:]))
         with torch.enable_grad():
-            value = loss(
-                model, waist, process, x_0[rows], y[rows], c, null, t_from=t_from, weighting=weighting, noise=noise
-            )
+            value = loss(model, waist, process, x_0[rows], y[rows], c, t_from=t_from, weighting=weighting, noise=noise)
             (c.grad,) = torch.autograd.grad(value, c)  # section 3.2
         adam.step()
     return c.detach()
 
 
-def evenly(concepts: Tensor, n: int, *, noise: Noise = gaussian) -> Tensor:
-    """A concept for each of n images, all equally likely: fair generation.  concepts: (K, C, H, W).  (n, C, H, W)."""
-    return concepts[noise.integers(0, len(concepts) - 1, concepts.new_empty(n, 1))]  # section 3.3
+def evenly(concepts: Tensor, x_T: Tensor, *, noise: Noise = gaussian) -> Tensor:
+    """One of the concepts for each image, all equally likely: fair generation, by `steered`.
+
+    concepts: (K, C, H, W).  x_T: (B, ...), of the images.  Returns (B, C, H, W).
+    """
+    return concepts[noise.integers(0, len(concepts) - 1, x_T)]  # section 3.3

@@ -29,7 +29,6 @@ from implementations.h_space_self_discovery import Weighting, discover, evenly, 
 from implementations.lab import pictures
 from implementations.lab.demo import Claim, Demo, Figure, Run, once
 from implementations.lab.training import Trained
-from implementations.verification import factors
 
 F64 = torch.float64
 
@@ -60,12 +59,12 @@ class Exact(nn.Module):
 @once
 def recovered(run: Run, k: int, told: int) -> Tensor:
     """What is found of concept k under prompt `told`: 0 and 1 name the concepts, 2 none."""
-    model = Exact(PROCESS, torch.cat([PLANTED, torch.zeros(2, 2, dtype=F64)]))
+    model = Exact(PROCESS, torch.cat([PLANTED, torch.zeros(1, 2, dtype=F64)]))
     noise = Noise(run.seed)
     z = noise(torch.empty(1000, 2, dtype=F64))
     x_0 = PLANTED[k] @ MIX.T + z @ torch.linalg.cholesky(SPREAD).T
     y = torch.full((1000,), told)
-    found = discover(model, model.waist, PROCESS, x_0, y, 3, steps=300, batch_size=64, lr=0.02, noise=noise)
+    found = discover(model, model.waist, PROCESS, x_0, y, steps=300, batch_size=64, lr=0.02, noise=noise)
     return found[:, 0, 0]
 
 
@@ -99,8 +98,8 @@ def named(run: Run) -> Claim:
 
 # ---- the small world -------------------------------------------------------------------------------------------------
 
-RED, GREEN, BLUE, BRIGHT, PLAIN, LEANING, NULL = range(7)
-"""Prompts by number; the plain one says nothing, as the empty one does, but vectors are added to it."""
+RED, GREEN, BLUE, BRIGHT, PLAIN, LEANING = range(6)
+"""Prompts by number; the plain one says nothing."""
 T_FROM, IMAGES = 400, 200
 TAU = ddim.timesteps(PROCESS.T, 25)
 
@@ -122,8 +121,8 @@ def frozen(run: Run, base: int = 0) -> Base:
     """base: the seed of the network."""
     model = conditional(run, base).model
     device = world(run).x.device
-    hues = torch.tensor([0, 1, 2, HUES, HUES, HUES, HUES], device=device)
-    grounds = torch.tensor([GROUNDS, GROUNDS, GROUNDS, 1, GROUNDS, GROUNDS, GROUNDS], device=device)
+    hues = torch.tensor([0, 1, 2, HUES, HUES, HUES], device=device)
+    grounds = torch.tensor([GROUNDS, GROUNDS, GROUNDS, 1, GROUNDS, GROUNDS], device=device)
     prompts = model.prompt(hues, grounds)
     prompts[LEANING] = (prompts[RED] + prompts[PLAIN]) / 2
     middle: nn.ModuleList = model.noise.network.middle  # pyright: ignore[reportAssignmentType]
@@ -135,7 +134,7 @@ def generate(run: Run, y: int, c: Tensor | None = None, *, n: int = IMAGES, draw
     it = frozen(run, base)
     x_T = Noise(1000 * run.seed + draw)(world(run).x.new_empty(n, *world(run).shape))
     labels = torch.full((n,), y, device=x_T.device)
-    model = it.model if c is None else steered(it.model, it.waist, c, NULL, t_from=T_FROM)
+    model = it.model if c is None else steered(it.model, it.waist, c, t_from=T_FROM)
 
     def told(x: Tensor, t: Tensor) -> Tensor:
         return model(x, t, labels)
@@ -162,7 +161,6 @@ def concept(
         PROCESS,
         x_0,
         plain,
-        NULL,
         steps=run.steps,
         batch_size=24,
         t_from=t_from,
@@ -240,7 +238,7 @@ def composed(run: Run, base: int = 0) -> Claim:
 
 def fair(run: Run, base: int = 0) -> Claim:
     hues = torch.stack([vector(run, y, base) for y in (RED, GREEN, BLUE)])
-    drawn = evenly(hues, IMAGES, noise=Noise(run.seed))
+    drawn = evenly(hues, world(run).x[:IMAGES], noise=Noise(run.seed))
 
     def bias(images: Tensor) -> float:
         return (shares(images) - 1 / HUES).abs().max().item()
@@ -266,25 +264,6 @@ def safe(run: Run, base: int = 0) -> Claim:
         control=share_red(generate(run, PLAIN, -vector(run, BRIGHT, base), base=base)),
         control_is="the vector of bright taken away",
         of="section 3.3, safe generation",
-    )
-
-
-def still_images(run: Run, base: int = 0) -> Claim:
-    red = vector(run, RED, base)
-    noise = Noise(run.seed)(red)
-    far = 4 * red.norm() / noise.norm() * noise
-
-    def valid(images: Tensor) -> float:
-        return factors.valid(images).float().mean().item()
-
-    return Claim(
-        statement="share of images of the world with the vector of red, over that without it",
-        value=valid(generate(run, PLAIN, red, base=base)) / valid(generate(run, PLAIN, base=base)),
-        bound=0.7,
-        relation=">=",
-        control=valid(generate(run, PLAIN, far, base=base)) / valid(generate(run, PLAIN, base=base)),
-        control_is="a random vector, four times as long",
-        of="section 4: image quality stays",
     )
 
 
@@ -319,7 +298,7 @@ def learned_or_not(run: Run) -> Figure:
     def error(c: Tensor, t: int) -> float:
         eps = Noise(t)(x_0)
         at_t = torch.full_like(plain, t)
-        model = steered(it.model, it.waist, c, NULL)
+        model = steered(it.model, it.waist, c)
         return (eps - model(PROCESS.diffuse(x_0, t, eps), at_t, plain)).square().mean().item()
 
     def over(c: Tensor) -> tuple[list[int], list[float]]:
@@ -337,13 +316,16 @@ def learned_or_not(run: Run) -> Figure:
         "of bright": over(vector(run, BRIGHT)),
     }
     return Figure(
-        alt="The error of the noise of red images with a vector, over that without one, against t.",
+        alt="The error of the noise of red images with a vector, over that without one, against t.  With red's, "
+        "learned by the error of v from t = 400 on, it falls to six tenths there, and is larger below, where that vector is "
+        "not added; by the error of the noise it falls less, and hardly at all when that is of all t.  The vector of "
+        "all images helps little, and that of bright does harm.",
         image=pictures.curves(lines, across="t", up="error / that of c = 0"),
     )
 
 
 DEMO = Demo(
-    claims=(planted, named, appears, appears_too, composed, fair, safe, still_images),
+    claims=(planted, named, appears, appears_too, composed, fair, safe),
     figures=(sheets, learned_or_not),
     network=network,
     steps=200,

@@ -46,8 +46,25 @@ def steps(world, which):
     return world.steps("t")
 
 
+def prompts(world, which):
+    return (world.labels("y") + which) % 3
+
+
+def a_batch(world, which):
+    """Noise in a test has a stream for each row."""
+    return len(world.rows) + which
+
+
 ARGUMENTS = {
-    "*": {"model": model, "waist": waist, "c": vector, "t": steps, "t_from": (3, 2, 5)},
-    "discover": {"steps": (3, 2, 4), "batch_size": (3, 2, 4), "lr": (0.2, 0.3, 0.4)},
-    "evenly": {"concepts": lambda world, which: world.numbers("concepts", 4, *SHAPE), "n": (3, 2, 4)},
+    "*": {"model": model, "waist": waist, "c": vector, "t": steps, "t_from": (3, 4, 6), "y": prompts},
+    "steered": {"null": (0, 1, 2)},
+    "discover": {"steps": (3, 2, 4), "batch_size": a_batch, "lr": (0.2, 0.3, 0.4)},
+    "evenly": {"concepts": lambda world, which: world.numbers("concepts", 4, *SHAPE)},
+}
+LEFT_OUT = {
+    "draws": {"discover": "all images together give one vector"},
+    "configurations": {
+        "discover(waist)": "that of another network is refused",
+        "discover(batch_size)": "noise with a stream for each row refuses another number of rows",
+    },
 }

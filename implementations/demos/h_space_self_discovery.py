@@ -317,9 +317,9 @@ def learned_or_not(run: Run) -> Figure:
     }
     return Figure(
         alt="The error of the noise of red images with a vector, over that without one, against t.  With red's, "
-        "learned by the error of v from t = 400 on, it falls to six tenths there, and is larger below, where that vector is "
-        "not added; by the error of the noise it falls less, and hardly at all when that is of all t.  The vector of "
-        "all images helps little, and that of bright does harm.",
+        "learned by the error of v from t = 400 on, it falls to six tenths there, and is larger below, where that "
+        "vector is not added; by the error of the noise it falls less, and hardly at all when that is of all t.  The "
+        "vector of all images helps little, and that of bright does harm.",
         image=pictures.curves(lines, across="t", up="error / that of c = 0"),
     )
 

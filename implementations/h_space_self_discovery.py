@@ -1,6 +1,6 @@
 """Self-discovering interpretable diffusion latent directions for responsible text-to-image generation.
 
-Li, Shen, Torr, Tresp & Gu, CVPR 2024. arXiv:2311.17216 (section numbers of v2).
+Li, Shen, Torr, Tresp & Gu, CVPR 2024. arXiv:2311.17216.
 A vector of h-space, the narrowest features of a U-Net, for any concept that a prompt can name.  Images that the model
 makes from a prompt with the concept are denoised under a prompt without it, and one vector, added to the features of
 every image at every time, is all that is learned: what the prompt no longer says, the vector has to.  It is then added
@@ -49,7 +49,7 @@ def steered(
                 raise ValueError(f"c must have the features' shape {tuple(h.shape[1:])}, not {tuple(c.shape)}")
             return rows
 
-        return waist.changed(model, shift(f, 1, 1, scale=here))(x, t, y)  # section 3.2
+        return waist.changed(model, shift(f, 1, 1, scale=here))(x, t, y)  # section 3
 
     return with_c
 
@@ -81,7 +81,7 @@ def loss(
     error = (eps - steered(model, waist, c, t_from=t_from)(process.diffuse(x_0, t, eps), t, y)).square()
     if weighting == "velocity":
         error = error / process.at(process.abar, t, x_0)
-    return error.mean()  # section 3.2
+    return error.mean()  # section 3
 
 
 @torch.no_grad()
@@ -114,7 +114,7 @@ def discover(
         rows = noise.integers(0, len(x_0) - 1, x_0[:1].expand(batch_size, *x_0.shape[1:]))
         with torch.enable_grad():
             value = loss(model, waist, process, x_0[rows], y[rows], c, t_from=t_from, weighting=weighting, noise=noise)
-            (c.grad,) = torch.autograd.grad(value, c)  # section 3.2
+            (c.grad,) = torch.autograd.grad(value, c)  # section 3
         adam.step()
     return c.detach()
 
@@ -124,4 +124,4 @@ def evenly(concepts: Tensor, x_T: Tensor, *, noise: Noise = gaussian) -> Tensor:
 
     concepts: (K, C, H, W).  x_T: (B, ...), of the images.  Returns (B, C, H, W).
     """
-    return concepts[noise.integers(0, len(concepts) - 1, x_T)]  # section 3.3
+    return concepts[noise.integers(0, len(concepts) - 1, x_T)]  # section 3

@@ -1,6 +1,6 @@
 """Null-text inversion for editing real images using guided diffusion models.
 
-Mokady, Hertz, Aberman, Pritch & Cohen-Or, CVPR 2023. arXiv:2211.09794 (section numbers of v1).
+Mokady, Hertz, Aberman, Pritch & Cohen-Or, CVPR 2023. arXiv:2211.09794.
 DDIM leads an image to noise and back, but not back under guidance, which multiplies every error of the way.  So the
 way there is made without guidance and kept, a pivot for each time; and on the way back, guided, the embedding of the
 empty prompt is tuned at each step until the step lands on the pivot.  The network and the prompt stay as they are, so

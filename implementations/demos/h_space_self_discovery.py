@@ -79,7 +79,7 @@ def planted(run: Run) -> Claim:
         relation="<=",
         control=off(recovered(run, 1, 2)),
         control_is="what is found of another concept's images",
-        of="section 3.2",
+        of="section 3",
     )
 
 
@@ -92,7 +92,7 @@ def named(run: Run) -> Claim:
         relation=">=",
         control=(recovered(run, 0, 0).norm() / PLANTED[0].norm()).item(),
         control_is="where the prompt names it, so that nothing is left to find",
-        of="section 3.2: what the prompt omits, the vector has to say",
+        of="section 3: what the prompt omits, the vector has to say",
     )
 
 
@@ -206,7 +206,7 @@ def appears(run: Run, base: int = 0) -> Claim:
         relation=">=",
         control=share_red(generate(run, PLAIN, vector(run, BRIGHT, base), base=base)),
         control_is="with the vector of bright",
-        of="section 3.2",
+        of="section 3",
     )
 
 
@@ -218,7 +218,7 @@ def appears_too(run: Run, base: int = 0) -> Claim:
         relation=">=",
         control=share_bright(generate(run, PLAIN, vector(run, RED, base), base=base)),
         control_is="with the vector of red",
-        of="section 3.2",
+        of="section 3",
     )
 
 
@@ -232,7 +232,7 @@ def composed(run: Run, base: int = 0) -> Claim:
         relation=">=",
         control=max(alone),
         control_is="with one of them, the better one",
-        of="section 4: vectors are combined by adding them",
+        of="the compositionality of the vectors",
     )
 
 
@@ -247,11 +247,11 @@ def fair(run: Run, base: int = 0) -> Claim:
         statement="largest distance of a hue's share from a third, of a prompt that leans to red, where each image has "
         "the vector of a hue that is drawn evenly",
         value=bias(generate(run, LEANING, drawn, base=base)),
-        bound=0.33,
+        bound=0.3,
         relation="<=",
         control=bias(generate(run, LEANING, base=base)),
         control_is="the same prompt without vectors",
-        of="section 3.3, fair generation",
+        of="section 3, fair generation",
     )
 
 
@@ -263,7 +263,7 @@ def safe(run: Run, base: int = 0) -> Claim:
         relation="<=",
         control=share_red(generate(run, PLAIN, -vector(run, BRIGHT, base), base=base)),
         control_is="the vector of bright taken away",
-        of="section 3.3, safe generation",
+        of="section 3, safe generation",
     )
 
 

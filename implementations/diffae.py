@@ -2,9 +2,9 @@
 
 Preechakul, Chatthee, Wizadwongsa & Suwajanakorn, CVPR 2022. arXiv:2111.15640.
 An encoder and a diffusion model that is told its code learn together, by the diffusion model's own loss: what the code
-z_sem says of an image need not be guessed from noise, so it comes to say what is seen from afar.  The rest is x_T, found
-by running DDIM backwards with z_sem in hand; from both the image comes back.  Attributes are directions of z_sem, and a
-second, small diffusion model makes new codes.
+z_sem says of an image need not be guessed from noise, so it comes to say what is seen from afar.  The rest is x_T,
+found by running DDIM backwards with z_sem in hand; from both the image comes back.  Attributes are directions of z_sem,
+and a second, small diffusion model makes new codes.
 
 t counts from 1 to T, and t = 0 is the data.  `encoder(x_0)` returns z_sem: (B, features); `model(x_t, t, z_sem)`
 predicts the noise, and `given(model, z_sem)` is the same as a model of x_t and t, which every sampler takes.  Nothing
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -38,7 +39,7 @@ class SemanticBlock(AdaptiveBlock):
     """The residual block of ADM, whose second normalisation z_sem scales once more.
 
     AdaGN(h, t, z_sem) = z_s (t_s GroupNorm(h) + t_b), with t_s - 1 and t_b linear in the embedding of time and z_s - 1
-    in z_sem.  It is given silu of both side by side, (B, condition + features).
+    in z_sem.  c: (B, condition + 2 features), what the U-Net makes of `TimeAndCode`.
     """
 
     def __init__(self, before: int, after: int, condition: int, groups: int, dropout: float, *, features: int) -> None:
@@ -46,16 +47,20 @@ class SemanticBlock(AdaptiveBlock):
         self.semantic = nn.Linear(features, after)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        time, z = c.split([self.condition.in_features, self.semantic.in_features], dim=1)
+        features = self.semantic.in_features
+        time, above, below = c.split([self.condition.in_features, features, features], dim=1)
         t_s, t_b = self.condition(time)[:, :, None, None].chunk(2, dim=1)
-        z_s = self.semantic(z)[:, :, None, None]
+        z_s = self.semantic(above - below)[:, :, None, None]  # silu(z) - silu(-z) = z
         h = self.norm_2(self.conv_1(F.silu(self.norm_1(x))))
         h = (1 + z_s) * ((1 + t_s) * h + t_b)  # section 3.1
         return self.shortcut(x) + self.conv_2(self.dropout(F.silu(h)))
 
 
 class TimeAndCode(nn.Module):
-    """The embedding of time with the code beside it: (B, width + features)."""
+    """The embedding of time, and beside it z and -z: (B, width + 2 features).
+
+    A U-Net hands silu of it to its blocks, and from silu(z) and silu(-z) they have z itself.
+    """
 
     def __init__(self, time: Condition, features: int) -> None:
         super().__init__()
@@ -64,7 +69,7 @@ class TimeAndCode(nn.Module):
     def forward(self, t: Tensor, z: Tensor, s: None = None) -> Tensor:
         if z.shape != (len(t), self.features):
             raise ValueError(f"want a code for each row, ({len(t)}, {self.features}), not {tuple(z.shape)}")
-        return torch.cat([self.time(t), z], dim=1)
+        return torch.cat([self.time(t), z, -z], dim=1)
 
 
 class ConditionalUNet(UNet):
@@ -106,9 +111,11 @@ class PlainBlock(Block):
 
 
 class SemanticEncoder(nn.Module):
-    """Enc(x_0), a code: the U-Net's contracting path, the mean over positions, and a linear layer.
+    """Enc(x_0), a code: the U-Net's contracting path, means over positions, and a linear layer.
 
-    x_0: (B, channels, H, W).  Returns z_sem: (B, features); 512 in the paper.
+    x_0: (B, channels, H, W).  side: means are taken in side x side parts of the image; 1, the mean over all of it, does
+    where much of an image repeats, and forgets where the only object is.  Returns z_sem: (B, features), 512 numbers in
+    the paper, which assumes no architecture for it.
     """
 
     def __init__(
@@ -120,23 +127,26 @@ class SemanticEncoder(nn.Module):
         multipliers: tuple[int, ...] = (1, 2, 2),
         head: int = 32,
         groups: int = 8,
+        side: int = 1,
     ) -> None:
         super().__init__()
+        self.side = side
         widths = [width * m for m in multipliers]
         layers: list[nn.Module] = [
             nn.Conv2d(channels, widths[0], 3, padding=1),
             PlainBlock(widths[0], widths[0], groups),
         ]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), PlainBlock(after, after, groups)]
         self.path = nn.Sequential(
             *layers, Attention(widths[-1], head, groups), PlainBlock(widths[-1], widths[-1], groups)
         )
         self.norm = nn.GroupNorm(groups, widths[-1])
-        self.outlet = nn.Linear(widths[-1], features)
+        self.outlet = nn.Linear(widths[-1] * side**2, features)
 
     def forward(self, x_0: Tensor) -> Tensor:
-        return self.outlet(F.silu(self.norm(self.path(x_0))).mean((2, 3)))  # section 3.2
+        h = F.silu(self.norm(self.path(x_0)))
+        return self.outlet(F.adaptive_avg_pool2d(h, self.side).flatten(1))  # section 3.2
 
 
 def given(model: SemanticModel, z_sem: Tensor) -> NoiseModel:

@@ -28,7 +28,9 @@ class Autoencoder(nn.Module):
     def __init__(self, channels: int, features: int, sizes: dict) -> None:
         super().__init__()
         decoder = ConditionalUNet(channels, features, **sizes)
-        self.encoder = SemanticEncoder(channels, features, width=sizes["width"], multipliers=sizes["multipliers"])
+        self.encoder = SemanticEncoder(
+            channels, features, width=sizes["width"], multipliers=sizes["multipliers"], side=4
+        )
         self.decoder = NoiseOfVelocity(decoder, PROCESS.abar)
 
     def forward(self, x: Tensor, t: Tensor, z_sem: Tensor) -> Tensor:

@@ -213,7 +213,7 @@ def classifier(z: Tensor, y: Tensor, scale: Scale, *, decay: float = 1e-3) -> tu
         raise ValueError(f"y says of each of the {len(z)} codes whether it has the attribute, and some must differ")
     told, target = scale.normalize(z).detach().double(), y.double()
     w = told.new_zeros(told.shape[1] + 1, requires_grad=True)
-    optimiser = torch.optim.LBFGS([w], max_iter=200, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS([w], max_iter=500, tolerance_change=1e-15, line_search_fn="strong_wolfe")
 
     def objective() -> Tensor:
         optimiser.zero_grad()

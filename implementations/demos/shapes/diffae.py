@@ -12,6 +12,7 @@ from implementations.demos.recipes import unet_sizes
 from implementations.demos.shapes.network import PROCESS, NoiseOfVelocity, velocity_loss
 from implementations.demos.shapes.world import world
 from implementations.diffae import ConditionalUNet, SemanticEncoder, given
+from implementations.lab.data import Dataset
 from implementations.lab.demo import Run, once
 from implementations.lab.networks import train_or_load
 from implementations.lab.training import Batch, Trained
@@ -37,6 +38,11 @@ class Autoencoder(nn.Module):
         return self.decoder(x, t, z_sem)
 
 
+def fresh(images: Dataset, features: int = FEATURES) -> Autoencoder:
+    """One that has learned nothing."""
+    return Autoencoder(images.shape[0], features, unet_sizes(images))
+
+
 @once
 def autoencoder(run: Run, seed: int = 0, features: int = FEATURES) -> Trained[Autoencoder]:
     """Encoder and decoder, trained together on the error of v.  seed: its own, whatever that of the run."""
@@ -48,7 +54,7 @@ def autoencoder(run: Run, seed: int = 0, features: int = FEATURES) -> Trained[Au
         return velocity_loss(given(model.decoder, model.encoder(x_0)), x_0, noise=noise)
 
     options = {"batch_size": 64, "lr": 8e-3, "anneal": True, "ema": 0.99, "steps": STEPS}
-    model = Autoencoder(images.shape[0], features, unet_sizes(images))
+    model = fresh(images, features)
     own = replace(run, seed=seed)
     found = train_or_load(autoencoder, own, model, of_batch, images, name=f"shapes-diffae-{features}", **options)
     run.bases.extend(own.bases)

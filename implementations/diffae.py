@@ -14,9 +14,9 @@ is clipped: the noise that a clipped x_0 implies would not lead back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,7 @@ class SemanticBlock(AdaptiveBlock):
     """The residual block of ADM, whose second normalisation z_sem scales once more.
 
     AdaGN(h, t, z_sem) = z_s (t_s GroupNorm(h) + t_b), with t_s - 1 and t_b linear in the embedding of time and z_s - 1
-    in z_sem.  c: (B, condition + 2 features), what the U-Net makes of `TimeAndCode`.
+    in z_sem.  c: (B, condition + 2 features), what the U-Net makes of `_TimeAndCode`.
     """
 
     def __init__(self, before: int, after: int, condition: int, groups: int, dropout: float, *, features: int) -> None:
@@ -56,27 +56,27 @@ class SemanticBlock(AdaptiveBlock):
         return self.shortcut(x) + self.conv_2(self.dropout(F.silu(h)))
 
 
-class TimeAndCode(nn.Module):
+class _TimeAndCode(Condition):
     """The embedding of time, and beside it z and -z: (B, width + 2 features).
 
     A U-Net hands silu of it to its blocks, and from silu(z) and silu(-z) they have z itself.
     """
 
-    def __init__(self, time: Condition, features: int) -> None:
-        super().__init__()
-        self.time, self.features = time, features
+    def __init__(self, width: int, features: int, frequencies: int) -> None:
+        super().__init__(width, frequencies=frequencies)
+        self.features = features
 
-    def forward(self, t: Tensor, z: Tensor, s: None = None) -> Tensor:
-        if z.shape != (len(t), self.features):
-            raise ValueError(f"want a code for each row, ({len(t)}, {self.features}), not {tuple(z.shape)}")
-        return torch.cat([self.time(t), z, -z], dim=1)
+    def forward(self, t: Tensor, y: Tensor | None = None, s: Tensor | None = None) -> Tensor:
+        if y is None or y.shape != (len(t), self.features):
+            told = "none" if y is None else tuple(y.shape)
+            raise ValueError(f"want a code for each row, ({len(t)}, {self.features}), not {told}")
+        return torch.cat([super().forward(t), y, -y], dim=1)
 
 
 class ConditionalUNet(UNet):
     """The decoder: `model(x_t, t, z_sem)`, a U-Net of semantic blocks.  Returns (B, channels, H, W), zero at first.
 
-    x: (B, channels, H, W); t: (B,), in steps of about 1; y: (B, features), the code z_sem, in the place of a class.
-    Sizes are those of the U-Net.
+    x: (B, channels, H, W); t: (B,), in steps of about 1; z_sem: (B, features).  Sizes are those of the U-Net.
     """
 
     def __init__(
@@ -95,7 +95,10 @@ class ConditionalUNet(UNet):
         self.block = partial(SemanticBlock, features=features)  # pyright: ignore[reportAttributeAccessIssue]
         sizes = {"width": width, "multipliers": multipliers, "blocks": blocks, "head": head, "groups": groups}
         super().__init__(channels, attention=attention, dropout=dropout, **sizes)
-        self.condition = TimeAndCode(self.condition, features)
+        self.condition = _TimeAndCode(4 * width, features, frequencies=width)
+
+    def forward(self, x: Tensor, t: Tensor, z_sem: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return super().forward(x, t, z_sem)
 
 
 class PlainBlock(Block):
@@ -181,7 +184,8 @@ def decode(model: SemanticModel, process: GaussianDiffusion, z_sem: Tensor, x_T:
     return ddim.sample(given(model, z_sem), process, x_T, tau)  # section 3.1
 
 
-class Scale(NamedTuple):
+@dataclass(frozen=True)
+class Scale:
     """Mean and standard deviation of the codes of a training set, (features,) each."""
 
     mean: Tensor

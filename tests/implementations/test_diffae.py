@@ -408,9 +408,17 @@ def test_dropout_reaches_the_semantic_block():
 
 
 def test_time_stands_beside_the_code_and_its_negative():
-    condition = diffae.TimeAndCode(time := awake(Condition(5, frequencies=6)), 3)
+    """What the blocks see is silu of it; the time's part is the U-Net's own."""
+    network = awake(diffae.ConditionalUNet(2, 3, **SIZES))
+    plain = Condition(32, frequencies=8).double()
+    plain.load_state_dict(network.condition.state_dict())
     t, z = torch.tensor([1, 9]), draw(2, 3)
-    assert torch.equal(condition(t, z), torch.cat([time(t), z, -z], 1))
+    assert torch.equal(network.condition(t, z), torch.cat([plain(t), z, -z], 1))
+
+
+def test_no_code_at_all_is_named():
+    with pytest.raises(ValueError, match=r"want a code for each row, \(2, 3\), not none"):
+        diffae.ConditionalUNet(2, 3, **SIZES).condition(torch.tensor([1, 9]))
 
 
 @pytest.mark.parametrize("z", [draw(3, 2), draw(2, 3), draw(3), draw(3, 4)])
@@ -424,11 +432,7 @@ def test_a_decoder_whose_code_says_nothing_is_the_network_of_adm():
     """The same weights, those of the code zero: layer by layer the same network, of the same sizes."""
     plain = awake(ADMUNet(2, **SIZES))
     network = diffae.ConditionalUNet(2, 3, **SIZES).double()
-    weights = {
-        k.replace("condition.", "condition.time.", 1) if k.startswith("condition.") else k: v
-        for k, v in plain.state_dict().items()
-    }
-    missing, unexpected = network.load_state_dict(weights, strict=False)
+    missing, unexpected = network.load_state_dict(plain.state_dict(), strict=False)
     assert not unexpected and missing and all(".semantic." in name for name in missing)
     x, t, z = draw(3, 2, 5, 7), torch.tensor([1, 40, 999]), draw(3, 3, seed=6)
     with torch.no_grad():

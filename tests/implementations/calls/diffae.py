@@ -50,8 +50,14 @@ def rows(name):
     return lambda world, which: World(others={name: which}).numbers(name, 4, FEATURES).to(world.dtype)
 
 
-MADE_WITH = {"features": (6, 5, 7)}
+def of_the_network(world, which):
+    return world.per_row("z_sem", FEATURES) + which
+
+
 ARGUMENTS = {
+    "SemanticEncoder": {"side": (1, 2, 3)},
+    "LatentNetwork": {"depth": (3, 2, 4)},
+    "ConditionalUNet.forward": {"z_sem": of_the_network},
     "given": {"model": model, "z_sem": code("z_sem")},
     "loss": {"model": model, "encoder": encoder},
     "encode": {"model": model, "encoder": encoder},

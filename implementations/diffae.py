@@ -39,17 +39,17 @@ class SemanticBlock(AdaptiveBlock):
     """The residual block of ADM, whose second normalisation z_sem scales once more.
 
     AdaGN(h, t, z_sem) = z_s (t_s GroupNorm(h) + t_b), with t_s - 1 and t_b linear in the embedding of time and z_s - 1
-    in z_sem.  c: (B, condition + 2 features), what the U-Net makes of `_TimeAndCode`.
+    in z_sem.  c: (B, time + 2 code), what the U-Net makes of `_TimeAndCode`.
     """
 
-    def __init__(self, before: int, after: int, condition: int, groups: int, dropout: float, *, features: int) -> None:
-        super().__init__(before, after, condition, groups, dropout)
-        self.semantic = nn.Linear(features, after)
+    def __init__(self, before: int, after: int, time: int, groups: int, dropout: float, *, code: int) -> None:
+        super().__init__(before, after, time, groups, dropout)
+        self.semantic = nn.Linear(code, after)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        features = self.semantic.in_features
-        time, above, below = c.split([self.condition.in_features, features, features], dim=1)
-        t_s, t_b = self.condition(time)[:, :, None, None].chunk(2, dim=1)
+        code = self.semantic.in_features
+        told, above, below = c.split([self.condition.in_features, code, code], dim=1)
+        t_s, t_b = self.condition(told)[:, :, None, None].chunk(2, dim=1)
         z_s = self.semantic(above - below)[:, :, None, None]  # silu(z) - silu(-z) = z
         h = self.norm_2(self.conv_1(F.silu(self.norm_1(x))))
         h = (1 + z_s) * ((1 + t_s) * h + t_b)  # section 3.1
@@ -57,32 +57,32 @@ class SemanticBlock(AdaptiveBlock):
 
 
 class _TimeAndCode(Condition):
-    """The embedding of time, and beside it z and -z: (B, width + 2 features).
+    """The embedding of time, and beside it z and -z: (B, width + 2 code).
 
     A U-Net hands silu of it to its blocks, and from silu(z) and silu(-z) they have z itself.
     """
 
-    def __init__(self, width: int, features: int, frequencies: int) -> None:
+    def __init__(self, width: int, code: int, frequencies: int) -> None:
         super().__init__(width, frequencies=frequencies)
-        self.features = features
+        self.code = code
 
     def forward(self, t: Tensor, y: Tensor | None = None, s: Tensor | None = None) -> Tensor:
-        if y is None or y.shape != (len(t), self.features):
+        if y is None or y.shape != (len(t), self.code):
             told = "none" if y is None else tuple(y.shape)
-            raise ValueError(f"want a code for each row, ({len(t)}, {self.features}), not {told}")
+            raise ValueError(f"want a code for each row, ({len(t)}, {self.code}), not {told}")
         return torch.cat([super().forward(t), y, -y], dim=1)
 
 
 class ConditionalUNet(UNet):
     """The decoder: `model(x_t, t, z_sem)`, a U-Net of semantic blocks.  Returns (B, channels, H, W), zero at first.
 
-    x: (B, channels, H, W); t: (B,), in steps of about 1; z_sem: (B, features).  Sizes are those of the U-Net.
+    x: (B, channels, H, W); t: (B,), in steps of about 1; z_sem: (B, code).  Sizes are those of the U-Net.
     """
 
     def __init__(
         self,
         channels: int,
-        features: int,
+        code: int,
         *,
         width: int = 32,
         multipliers: tuple[int, ...] = (1, 2, 2),
@@ -92,10 +92,10 @@ class ConditionalUNet(UNet):
         groups: int = 8,
         dropout: float = 0.0,
     ) -> None:
-        self.block = partial(SemanticBlock, features=features)  # pyright: ignore[reportAttributeAccessIssue]
+        self.block = partial(SemanticBlock, code=code)  # pyright: ignore[reportAttributeAccessIssue]
         sizes = {"width": width, "multipliers": multipliers, "blocks": blocks, "head": head, "groups": groups}
         super().__init__(channels, attention=attention, dropout=dropout, **sizes)
-        self.condition = _TimeAndCode(4 * width, features, frequencies=width)
+        self.condition = _TimeAndCode(4 * width, code, frequencies=width)
 
     def forward(self, x: Tensor, t: Tensor, z_sem: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return super().forward(x, t, z_sem)
@@ -117,14 +117,14 @@ class SemanticEncoder(nn.Module):
     """Enc(x_0), a code: the U-Net's contracting path, means over positions, and a linear layer.
 
     x_0: (B, channels, H, W).  side: means are taken in side x side parts of the image; 1, the mean over all of it, does
-    where much of an image repeats, and forgets where the only object is.  Returns z_sem: (B, features), 512 numbers in
-    the paper, which assumes no architecture for it.
+    where much of an image repeats, and forgets where the only object is.  Returns z_sem: (B, code), 512 numbers in the
+    paper, which assumes no architecture for it.
     """
 
     def __init__(
         self,
         channels: int,
-        features: int,
+        code: int,
         *,
         width: int = 32,
         multipliers: tuple[int, ...] = (1, 2, 2),
@@ -145,7 +145,7 @@ class SemanticEncoder(nn.Module):
             *layers, Attention(widths[-1], head, groups), PlainBlock(widths[-1], widths[-1], groups)
         )
         self.norm = nn.GroupNorm(groups, widths[-1])
-        self.outlet = nn.Linear(widths[-1] * side**2, features)
+        self.outlet = nn.Linear(widths[-1] * side**2, code)
 
     def forward(self, x_0: Tensor) -> Tensor:
         h = F.silu(self.norm(self.path(x_0)))

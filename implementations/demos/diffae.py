@@ -146,9 +146,12 @@ def brighter(run: Run) -> Tensor:
 
 @once
 def edited(run: Run, s: float, random: bool = False) -> Tensor:
-    """The images with their z_sem moved towards bright grounds, or in a random direction."""
+    """The images with their z_sem moved towards bright grounds, or in a random direction perpendicular to that."""
     z_sem, x_T = codes(run)
-    w = Noise(run.seed)(brighter(run)) if random else brighter(run)
+    w = brighter(run)
+    if random:
+        w, aside = Noise(run.seed)(w), w / w.norm()
+        w = w - (w @ aside) * aside
     return decode(network(run).model.decoder, PROCESS, edit(z_sem, w, s, known(run)[1]), x_T, TAU)
 
 
@@ -158,7 +161,7 @@ def turned(run: Run, images: Tensor) -> float:
     return after[before == 0].double().mean().item()
 
 
-STRENGTH = 1.2
+STRENGTH = 1.0
 
 
 def edits(run: Run) -> Claim:
@@ -168,7 +171,7 @@ def edits(run: Run) -> Claim:
         bound=0.8,
         relation=">=",
         control=turned(run, edited(run, STRENGTH, random=True)),
-        control_is="a random direction of the same length",
+        control_is="a random direction perpendicular to it, of the same length",
         of="section 5.3: attributes are directions of z_sem",
     )
 

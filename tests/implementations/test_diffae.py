@@ -379,7 +379,7 @@ def normalised(h, norm):
 
 def test_the_semantic_block_scales_once_more_what_time_has_scaled_and_shifted():
     """AdaGN in numpy, from what leaves the first convolution to what enters the second."""
-    block, seen = awake(diffae.SemanticBlock(4, 8, 5, 2, 0.0, features=3)), []
+    block, seen = awake(diffae.SemanticBlock(4, 8, 5, 2, 0.0, code=3)), []
     block.conv_1.register_forward_hook(lambda m, i, out: seen.append(out.detach().numpy()))
     block.conv_2.register_forward_pre_hook(lambda m, i: seen.append(i[0].detach().numpy()))
     x, time, z = draw(2, 4, 3, 3), draw(2, 5, seed=1), draw(2, 3, seed=2)
@@ -397,7 +397,7 @@ def test_the_semantic_block_scales_once_more_what_time_has_scaled_and_shifted():
 
 
 def test_dropout_reaches_the_semantic_block():
-    block = diffae.SemanticBlock(4, 8, 5, 2, 0.7, features=3)
+    block = diffae.SemanticBlock(4, 8, 5, 2, 0.7, code=3)
     assert block.dropout.p == 0.7
     block.conv_2.register_forward_pre_hook(lambda m, i: seen.append(i[0]))
     seen = []

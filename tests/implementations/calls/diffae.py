@@ -50,14 +50,22 @@ def rows(name):
     return lambda world, which: World(others={name: which}).numbers(name, 4, FEATURES).to(world.dtype)
 
 
-def of_the_network(world, which):
-    return world.per_row("z_sem", FEATURES) + which
+def told(world, which):
+    return world.per_row("c", 5 + 2 * FEATURES) + which
 
 
+def prior(world, which):
+    return Live("prior", replace(world, shape=(FEATURES,), others={"prior": which}))
+
+
+NUMBERS = {"code": (FEATURES, 5, 7)}
 ARGUMENTS = {
-    "SemanticEncoder": {"side": (1, 2, 3)},
+    "SemanticBlock": {**NUMBERS, "time": (5, 6, 7)},
+    "SemanticBlock.forward": {"c": told},
+    "SemanticEncoder": {**NUMBERS, "side": (1, 2, 3)},
+    "ConditionalUNet": NUMBERS,
+    "ConditionalUNet.forward": {"z_sem": code("z_sem")},
     "LatentNetwork": {"depth": (3, 2, 4)},
-    "ConditionalUNet.forward": {"z_sem": of_the_network},
     "given": {"model": model, "z_sem": code("z_sem")},
     "loss": {"model": model, "encoder": encoder},
     "encode": {"model": model, "encoder": encoder},
@@ -74,6 +82,6 @@ ARGUMENTS = {
         "s": (0.3, -0.2, 0.7),
         "scale": scale,
     },
-    "sample_code": {"scale": scale, "z_T": code("z_T")},
+    "sample_code": {"prior": prior, "scale": scale, "z_T": code("z_T")},
 }
 LEFT_OUT = {}

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vjp
+from torch.func import vjp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from implementations import h_space_asyrp
@@ -42,12 +42,15 @@ class Basis(NamedTuple):
 
 
 def push(f: Features, x: Tensor, v: Tensor) -> Tensor:
-    """J v, the move of h for each of n moves of x.  x: (B, ...); v: (B, n, ...).  Returns (B, n, ...)."""
+    """J v, the move of h for each of n moves of x.  x: (B, ...); v: (B, n, ...).  Returns (B, n, ...).
+
+    J' g is linear in g, so its own derivative, taken back along v, is J v: no layer need know a forward derivative.
+    """
     if v.ndim != x.ndim + 1 or (v.shape[:1], v.shape[2:]) != (x.shape[:1], x.shape[1:]):
         raise ValueError(f"moves of x {tuple(x.shape)} are (B, n, ...), not {tuple(v.shape)}: of another layer?")
-    base = x.repeat_interleave(v.shape[1], 0)
-    with sdpa_kernel(SDPBackend.MATH):  # the fast kernels of attention have no forward derivative
-        u = jvp(f, (base,), (v.flatten(0, 1),))[1]  # section 3.1
+    with sdpa_kernel(SDPBackend.MATH):  # the fast kernels of attention can be derived once, not twice
+        h, back = vjp(f, x.repeat_interleave(v.shape[1], 0))
+        (u,) = vjp(lambda g: back(g)[0], torch.zeros_like(h))[1](v.flatten(0, 1))  # section 3.1
     return u.unflatten(0, v.shape[:2])
 
 

@@ -14,7 +14,7 @@ t counts from 1 to T, and t = 0 is the data; `model(x_t, t)` predicts the noise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,7 +30,8 @@ from implementations.ddpm import GaussianDiffusion, NoiseModel
 Features = Callable[[Tensor], Tensor]
 
 
-class Basis(NamedTuple):
+@dataclass(frozen=True)
+class Basis:
     """The first n singular triplets of J for each row: J v_i = s_i u_i, s descending.
 
     u: (B, n, ...), orthonormal in h: the tangent space.  s: (B, n).  v: (B, n, ...), orthonormal in x.

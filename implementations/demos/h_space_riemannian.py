@@ -184,7 +184,7 @@ def one_factor(run: Run, base: int = 0) -> Claim:
         statement="share of edits along v_1 to v_3, both ways, that change just one of ground, hue, shape and mark and "
         "leave a valid image",
         value=single(run, basis(run, LATE, base).v, base),
-        bound=0.18,
+        bound=0.22,
         relation=">=",
         control=single(run, anyhow(run), base),
         control_is="random directions, each as long",

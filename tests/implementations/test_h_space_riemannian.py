@@ -188,6 +188,58 @@ def test_fifty_iterations_or_until_no_move_turns_by_a_ten_thousandth():
     assert not torch.equal(found.v, local_basis(f, draw(1, 5), 2, tolerance=3e-4, noise=Noise(0)).v)
 
 
+def turns(A, start, iterations):
+    """How far the move that turns most does, at each iteration, in numpy."""
+    v, seen = np.linalg.qr(start.T)[0].T, []
+    for _ in range(iterations):
+        after = np.linalg.svd(v @ A.T @ A, full_matrices=False)[2]
+        cosines = np.abs((after * v).sum(1))
+        seen.append(np.sqrt(2 - 2 * cosines.min()))
+        v = after
+    return np.array(seen)
+
+
+def test_it_stops_after_the_first_iteration_in_which_no_move_turned_by_more_than_was_said():
+    A, start = planted([2.0, 1.7, 1.3, 0.9], 6, 5)[0], draw(1, 3, 5, seed=4)
+    expected = turns(A.numpy(), start[0].numpy(), 30)
+    for k in range(1, 20):
+        asked = []
+
+        def f(x, asked=asked):
+            asked.append(len(x))
+            return x @ A.T
+
+        tolerance = math.sqrt(expected[k - 1] * expected[k])
+        local_basis(f, draw(1, 5), 3, tolerance=tolerance, noise=Given(lambda like: start))
+        assert len(asked) == 2 * (k + 1) + 1, k
+
+
+def test_a_move_that_cannot_turn_is_done_at_once_and_signs_are_no_turns(monkeypatch):
+    asked = []
+
+    def f(x):
+        asked.append(len(x))
+        return 3 * x
+
+    found = local_basis(f, draw(2, 1), 1, tolerance=0.0, noise=Noise(0))
+    assert asked == [2] * 3 and found.s.tolist() == [[3.0], [3.0]]
+    asked.clear()
+    svd, sign = torch.linalg.svd, [1.0]
+
+    def flipping(matrix, full_matrices=True):
+        U, s, Vh = svd(matrix, full_matrices=full_matrices)
+        sign[0] = -sign[0]
+        return torch.return_types.linalg_svd((sign[0] * U, s, sign[0] * Vh))
+
+    monkeypatch.setattr(torch.linalg, "svd", flipping)
+    local_basis(f, draw(2, 1), 1, tolerance=1e-3, noise=Noise(0))
+    assert asked == [2] * 3
+    asked.clear()
+    A = planted([4.0, 1.0, 0.2], 6, 5)[0]
+    local_basis(lambda x: f(x) @ A.T, draw(1, 5), 2, tolerance=1e-3, noise=Noise(0))
+    assert len(asked) < 20
+
+
 @pytest.mark.parametrize("n", [0, -1, 7])
 def test_a_count_of_moves_that_there_are_not_is_named(n):
     with pytest.raises(ValueError, match=f"a basis has 1 to 6 moves, as many as x has entries, not {n}"):
@@ -276,6 +328,9 @@ def test_the_distance_of_two_tangent_spaces_is_the_norm_of_their_principal_angle
     np.testing.assert_allclose(found.numpy(), [math.hypot(0.3, 1.1), math.pi / 2 * 2**0.5], atol=1e-12)
     np.testing.assert_allclose(distance(there, here).numpy(), found.numpy(), atol=1e-12)
     assert distance(here, -(mixing @ here)).max() < 1e-7
+    single = torch.stack([frame(3, 8, seed) for seed in range(20)]).float()
+    assert (torch.linalg.svdvals(single @ single.mT) > 1).any()
+    assert distance(single, single).max() < 2e-3
 
 
 # T1: guidance, and the edit

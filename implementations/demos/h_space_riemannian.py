@@ -244,8 +244,8 @@ def traversals(run: Run) -> Figure:
     v, random = basis(run, LATE).v, anyhow(run)
     return Figure(
         alt="Six held-out images, each in five columns: as it is in the middle, and edited by moving x_400 by 1.5 and "
-        "by 3 along a vector, both ways.  Along v_1 a green disc on a bright ground becomes a red one on a darker ground, "
-        "others turn from blue to green or red; v_2 makes bright grounds dark and dark ones bright; v_3 moves shapes "
+        "by 3 along a vector, both ways.  Along v_1 a green disc on a bright ground becomes a red one on a darker "
+        "ground, others turn from blue to green or red; v_2 makes bright grounds dark and dark ones bright; v_3 moves shapes "
         "and grounds of some.  Along a random direction as long hardly anything changes.",
         image=pictures.beside(
             {f"v_{k + 1}": rows(lambda x, s, k=k: x + s * v[:, k]) for k in range(3)}

@@ -193,8 +193,8 @@ def turns(A, start, iterations):
     v, seen = np.linalg.qr(start.T)[0].T, []
     for _ in range(iterations):
         after = np.linalg.svd(v @ A.T @ A, full_matrices=False)[2]
-        cosines = np.abs((after * v).sum(1))
-        seen.append(np.sqrt(2 - 2 * cosines.min()))
+        sign = np.sign((after * v).sum(1))[:, None]
+        seen.append(np.linalg.norm(after - sign * v, axis=1).max())
         v = after
     return np.array(seen)
 

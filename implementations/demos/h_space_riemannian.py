@@ -245,8 +245,8 @@ def traversals(run: Run) -> Figure:
     return Figure(
         alt="Six held-out images, each in five columns: as it is in the middle, and edited by moving x_400 by 1.5 and "
         "by 3 along a vector, both ways.  Along v_1 a green disc on a bright ground becomes a red one on a darker "
-        "ground, others turn from blue to green or red; v_2 makes bright grounds dark and dark ones bright; v_3 moves shapes "
-        "and grounds of some.  Along a random direction as long hardly anything changes.",
+        "ground, others turn from blue to green or red; v_2 makes bright grounds dark and dark ones bright; v_3 moves "
+        "shapes and grounds of some.  Along a random direction as long hardly anything changes.",
         image=pictures.beside(
             {f"v_{k + 1}": rows(lambda x, s, k=k: x + s * v[:, k]) for k in range(3)}
             | {"random": rows(lambda x, s: x + s * random[:, 0])}
@@ -257,7 +257,7 @@ def traversals(run: Run) -> Figure:
 def early_and_late(run: Run) -> Figure:
     times = (1000, 700, 400)
     spectra = {f"t = {t}": (list(range(1, 41)), exact(run, t)[:40].tolist()) for t in times}
-    all_times = [1000, 850, 700, 550, 400, 250]
+    all_times = [1000, 700, 550, 400, 250]
     apart_by_t = {"distance": (all_times, [apart(run, t) for t in all_times])}
     moves = torch.cat([basis(run, t).v[:4, 0] for t in times])
     moves = moves / moves.flatten(1).abs().amax(1)[:, None, None, None]

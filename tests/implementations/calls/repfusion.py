@@ -1,0 +1,67 @@
+"""RepFusion: a teacher whose network is all waist, and a policy of three times."""
+
+import torch
+
+from implementations.common.waist import Waist
+from tests.implementations.general.vocabulary import Live, World
+
+
+class Open(Waist):
+    """The waist of a network that ends there."""
+
+    def __init__(self):
+        super().__init__(torch.nn.ModuleList())
+
+    def features(self, model, x, t):
+        return model(x, t)
+
+
+def waist(world, which):
+    return Open()
+
+
+def logits(world, which):
+    return world.per_row(f"logits{which}", 3)
+
+
+def rows(name):
+    return lambda world, which: world.per_row(f"{name}{which}")
+
+
+def student(world, which):
+    plain = World(others={"student": which})
+    weight = plain.numbers("student", 24, world.shape[0]).to(world.dtype)
+    return lambda x: x.flatten(1).tanh() @ weight
+
+
+def of_features(world, which):
+    plain = World(others={"head": which})
+    weight = plain.numbers("head", world.shape[0], 3).to(world.dtype)
+    return lambda h: h @ weight
+
+
+def policy(world, which):
+    return Live("policy" + "'" * which, world, "logits")
+
+
+TIMES = tuple(torch.tensor(t) for t in ([1, 4, 6], [2, 5, 7], [1, 3, 7]))
+
+ARGUMENTS = {
+    "Teacher*": {"waist": waist},
+    "Policy*": {"choices": (3, 4, 5), "channels": (2, 3, 4)},
+    "choose": {"logits": logits, "times": TIMES},
+    "entropy": {"logits": logits},
+    "policy_loss": {"log_prob": rows("log_prob"), "reward": rows("reward"), "baseline": (0.3, 0.0, -0.5)},
+    "losses": {
+        "student": student,
+        "head": of_features,
+        "policy": policy,
+        "times": TIMES,
+        "tau": (0.2, 0.1, 0.4),
+        "kd_weight": (2.0, 1.0, 0.5),
+        "baseline": (0.3, 0.0, -0.5),
+    },
+    "match": {},
+    "best": {"policy": policy, "times": TIMES},
+}
+LEFT_OUT = {}

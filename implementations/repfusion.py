@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -95,13 +94,19 @@ def policy_loss(log_prob: Tensor, reward: Tensor, *, baseline: float | Tensor = 
     return -(log_prob * (reward - baseline).detach()).mean()
 
 
-class Losses(NamedTuple):
-    """What one step lowers: () each.  Their sum has every network learn from its own part alone."""
+@dataclass(frozen=True)
+class Losses:
+    """What one step lowers: () each.  No network but its own learns from a part, the policy from the last two."""
 
     student: Tensor
     head: Tensor
     policy: Tensor
     entropy: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """The sum of all, ()."""
+        return self.student + self.head + self.policy + self.entropy
 
 
 def losses(

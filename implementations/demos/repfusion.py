@@ -114,9 +114,7 @@ def learned(run: Run, uniform: bool = False, base: int = 0) -> Trained[Learners]
         parts = losses(*asked, tau=tau, baseline=earned, noise=noise)
         t, _ = choose(every.policy(other).detach(), TIMES, noise=noise)
         more = match(every.student(other), it.features(other, t, noise=noise))
-        loss = parts.student + parts.head + more
-        if not uniform:
-            loss = loss + parts.policy + parts.entropy
+        loss = more + (parts.student + parts.head if uniform else parts.total)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

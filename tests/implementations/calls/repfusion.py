@@ -47,8 +47,8 @@ def policy(world, which):
 TIMES = tuple(torch.tensor(t) for t in ([1, 4, 6], [2, 5, 7], [1, 3, 7]))
 
 ARGUMENTS = {
-    "Teacher*": {"waist": waist},
-    "Policy*": {"choices": (3, 4, 5), "channels": (2, 3, 4)},
+    "Teacher*": {"waist": waist, "t": lambda world, which: world.steps("t")},
+    "Policy*": {"choices": (3, 4, 5)},
     "choose": {"logits": logits, "times": TIMES},
     "entropy": {"logits": logits},
     "policy_loss": {"log_prob": rows("log_prob"), "reward": rows("reward"), "baseline": (0.3, 0.0, -0.5)},
@@ -61,7 +61,6 @@ ARGUMENTS = {
         "kd_weight": (2.0, 1.0, 0.5),
         "baseline": (0.3, 0.0, -0.5),
     },
-    "match": {},
     "best": {"policy": policy, "times": TIMES},
 }
 LEFT_OUT = {}

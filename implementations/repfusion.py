@@ -46,7 +46,8 @@ class Teacher:
         if t.shape != (len(x_0),) or (t < 1).any() or (t > self.process.T).any():
             raise ValueError(f"t must hold one time in 1..{self.process.T} for each of {len(x_0)} images, not {t}")
         seen = self.process.diffuse(x_0, t, noise(x_0)) if self.noised else x_0
-        return self.waist.features(self.model, seen, t).flatten(2).mean(2)
+        h = self.waist.features(self.model, seen, t)
+        return h.reshape(*h.shape[:2], -1).mean(2)
 
 
 class Policy(nn.Module):
@@ -71,7 +72,9 @@ def choose(logits: Tensor, times: Tensor, *, noise: Noise = gaussian) -> tuple[T
     logits: (B, K); times: (K,) in 1..T.  Returns t: (B,), and log pi(t): (B,), through which gradients reach the policy.
     """
     if times.ndim != 1 or logits.shape[1:] != times.shape:
-        raise ValueError(f"the policy has logits {tuple(logits.shape)} for times {tuple(times.shape)}, not (B, K) and (K,)")
+        raise ValueError(
+            f"the policy has logits {tuple(logits.shape)} for times {tuple(times.shape)}, not (B, K) and (K,)"
+        )
     log_pi = logits.log_softmax(1)
     u = noise.uniform(logits[:, 0].detach().double())
     k = (log_pi.detach().double().exp().cumsum(1) <= u[:, None]).sum(1).clamp_max(len(times) - 1)

@@ -158,7 +158,9 @@ def test_the_expected_reward_as_baseline_narrows_the_gradient():
         for k in range(5):
             logits = LOGITS.clone().requires_grad_()
             _, log_prob = repfusion.choose(logits[None], TIMES, noise=Drawn(middles(LOGITS)[[k]]))
-            rows.append(torch.autograd.grad(repfusion.policy_loss(log_prob, REWARD[[k]], baseline=b), logits)[0].numpy())
+            rows.append(
+                torch.autograd.grad(repfusion.policy_loss(log_prob, REWARD[[k]], baseline=b), logits)[0].numpy()
+            )
         return float(pi @ (np.stack(rows) ** 2).sum(1) - ((pi @ np.stack(rows)) ** 2).sum())
 
     mean = float(pi @ R)
@@ -317,7 +319,10 @@ class Step:
 
         flat = self.x.flatten(1).numpy()
         log_pi = log_softmax(linear(self.policy, flat))
-        k = [int(np.searchsorted(np.cumsum(np.exp(r)), u, side="right")) for r, u in zip(log_pi, self.u.tolist(), strict=True)]
+        k = [
+            int(np.searchsorted(np.cumsum(np.exp(r)), u, side="right"))
+            for r, u in zip(log_pi, self.u.tolist(), strict=True)
+        ]
         t = TIMES.numpy()[k]
         abar = abar_of(self.process)[t][:, None, None, None]
         seen = np.sqrt(abar) * self.x.numpy() + np.sqrt(1 - abar) * self.eps.numpy()

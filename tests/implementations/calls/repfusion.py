@@ -1,5 +1,7 @@
 """RepFusion: a teacher whose network is all waist, and a policy of three times."""
 
+from math import prod
+
 import torch
 
 from implementations.common.waist import Waist
@@ -9,15 +11,16 @@ from tests.implementations.general.vocabulary import Live, World
 class Open(Waist):
     """The waist of a network that ends there."""
 
-    def __init__(self):
+    def __init__(self, which):
         super().__init__(torch.nn.ModuleList())
+        self.gain = 1 + which
 
     def features(self, model, x, t):
-        return model(x, t)
+        return self.gain * model(x, t)
 
 
 def waist(world, which):
-    return Open()
+    return Open(which)
 
 
 def logits(world, which):
@@ -30,7 +33,7 @@ def rows(name):
 
 def student(world, which):
     plain = World(others={"student": which})
-    weight = plain.numbers("student", 24, world.shape[0]).to(world.dtype)
+    weight = plain.numbers("student", prod(world.shape), world.shape[0]).to(world.dtype)
     return lambda x: x.flatten(1).tanh() @ weight
 
 
@@ -47,7 +50,7 @@ def policy(world, which):
 TIMES = tuple(torch.tensor(t) for t in ([1, 4, 6], [2, 5, 7], [1, 3, 7]))
 
 ARGUMENTS = {
-    "Teacher*": {"waist": waist, "t": lambda world, which: world.steps("t")},
+    "Teacher*": {"waist": waist, "noised": (True, False, True), "t": lambda world, which: world.steps("t")},
     "Policy*": {"choices": (3, 4, 5)},
     "choose": {"logits": logits, "times": TIMES},
     "entropy": {"logits": logits},
@@ -63,4 +66,10 @@ ARGUMENTS = {
     },
     "best": {"policy": policy, "times": TIMES},
 }
-LEFT_OUT = {}
+NO_GRADIENT = "REINFORCE: what was earned is a number, and the teacher is frozen"
+PLACES = "features are the mean over places, which rows of numbers do not have"
+
+LEFT_OUT = {
+    "gradients": {"policy_loss(reward)": NO_GRADIENT, "match(teacher)": NO_GRADIENT, "losses(x_0)": NO_GRADIENT},
+    "shapes": {"Teacher.features": PLACES, "losses": PLACES},
+}

@@ -6,9 +6,9 @@ single time suits every image and task.  RepFusion teaches a student network to 
 frozen U-Net's narrowest features are when it sees the image with noise; a policy picks the time for each image, and
 learns by REINFORCE from how well a head on those features tells the label.  The student is then used alone.
 
-t counts from 1 to T.  The policy chooses among `times`, some of 1..T, and returns one logit for each.  The authors' code
-gives the U-Net the clean image beside the label t, whatever t is; `noised=False` does that.  Images go to the U-Net and
-to the student in one range, that which the U-Net was trained in.
+t counts from 1 to T.  The policy chooses among `times`, some of 1..T, and returns one logit for each.  The authors'
+code gives the U-Net the clean image beside the label t, whatever t is; `noised=False` does that.  Images go to the
+U-Net and to the student in one range, that which the U-Net was trained in.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Policy(nn.Module):
 def choose(logits: Tensor, times: Tensor, *, noise: Noise = gaussian) -> tuple[Tensor, Tensor]:
     """A time for each image, drawn from the policy, and the logarithm of its probability.
 
-    logits: (B, K); times: (K,) in 1..T.  Returns t: (B,), and log pi(t): (B,), through which gradients reach the policy.
+    logits: (B, K); times: (K,) in 1..T.  Returns t: (B,), and log pi(t): (B,), by which gradients reach the policy.
     """
     if times.ndim != 1 or logits.shape[1:] != times.shape:
         raise ValueError(

@@ -379,7 +379,7 @@ def test_an_entropy_that_would_be_lowered_is_refused(tau):
 
 @pytest.mark.parametrize("times", [[1, 2, 3], [[1, 2, 3, 4, 5]], [1, 2, 3, 4, 5, 6]])
 def test_times_that_are_not_those_of_the_policy_are_named(times):
-    with pytest.raises(ValueError, match=r"the policy has logits \(2, 5\) for times"):
+    with pytest.raises(ValueError, match=r"want logits \(B, K\) for times \(K,\), not \(2, 5\) for"):
         repfusion.choose(LOGITS.expand(2, 5), torch.tensor(times))
 
 

@@ -219,8 +219,7 @@ def time_matters(run: Run) -> Claim:
         return max(found) - min(found)
 
     return Claim(
-        statement="accuracy of a probe of the mark at the best of ten times, less that at the worst, the network seeing "
-        "noised images",
+        statement="accuracy of a probe of the mark at the best of ten times, less that at the worst, for noised images",
         value=difference(True),
         bound=0.3,
         relation=">=",
@@ -302,11 +301,11 @@ def what_noise_leaves(run: Run) -> Figure:
         alt="Six images of the small world as the network sees them at t = 0, 50, 150, 250, 450, 650 and 850; the "
         "checkerboard in the border is gone first.  Beside them, how well a probe of the network's features tells each "
         "factor against t: with noise all fall to chance, the mark before the hue and the ground, the shape from the "
-        "start; with clean images all stay where they are.  Last, the policy's probabilities: nearly all for the "
-        "first two or three times.",
+        "start; with clean images all but the shape are told at every t.  Last, the policy's probabilities: nearly all "
+        "for the first two or three times.",
         image=pictures.beside(
             {
-                "noised": pictures.strip(frames, width=330),
+                "an image, and t = 50 to 850": pictures.strip(frames, width=330),
                 "noised: accuracy": curves(True),
                 "clean: accuracy": curves(False),
                 "policy": pictures.curves(chance, across="t", up="probability", size=(360, 300)),

@@ -72,9 +72,7 @@ def choose(logits: Tensor, times: Tensor, *, noise: Noise = gaussian) -> tuple[T
     logits: (B, K); times: (K,) in 1..T.  Returns t: (B,), and log pi(t): (B,), by which gradients reach the policy.
     """
     if times.ndim != 1 or logits.shape[1:] != times.shape:
-        raise ValueError(
-            f"the policy has logits {tuple(logits.shape)} for times {tuple(times.shape)}, not (B, K) and (K,)"
-        )
+        raise ValueError(f"want logits (B, K) for times (K,), not {tuple(logits.shape)} for {tuple(times.shape)}")
     log_pi = logits.log_softmax(1)
     u = noise.uniform(logits[:, 0].detach().double())
     k = (log_pi.detach().double().exp().cumsum(1) <= u[:, None]).sum(1).clamp_max(len(times) - 1)

@@ -27,19 +27,19 @@ Weighting = Literal["simple", "velocity"]
 
 
 def steered(
-    model: ConditionalNoiseModel, waist: Waist, c: Tensor, *, null: int | None = None, t_from: int = 1
+    model: ConditionalNoiseModel, waist: Waist, c: Tensor, *, null: int = -1, t_from: int = 1
 ) -> ConditionalNoiseModel:
     """The model with c added to its features.
 
     c: (C, H, W), or (B, C, H, W), one for each row, again and again where a sampler asks of more rows, as `cfg.guided`
-    does.  null: the prompt to which c is not added, that of `cfg.guided`, which then guides towards c too; None adds it
-    to all.  t_from: the first time at which c is added; 1 is the paper's, all times.
+    does.  null: the prompt to which c is not added, that of `cfg.guided`, which then guides towards c too; -1, which
+    is none, adds it to all.  t_from: the first time at which c is added; 1 is the paper's, all times.
     """
     if t_from < 1:
         raise ValueError(f"t_from is a time of the chain, at least 1, not {t_from}")
 
     def with_c(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        here = t >= t_from if null is None else (t >= t_from) & (y != null)
+        here = (t >= t_from) & (y != null)
         if c.ndim == 4 and len(x) % len(c):
             raise ValueError(f"{len(c)} vectors do not fit {len(x)} rows")
         rows = c if c.ndim == 3 else c.repeat(len(x) // len(c), 1, 1, 1)
@@ -98,7 +98,7 @@ def discover(
     t_from: int = 1,
     weighting: Weighting = "simple",
     noise: Noise = gaussian,
-) -> Tensor:
+) -> Tensor:  # section 3
     """The vector of the concept that the images x_0 show and the prompts y do not name.
 
     x_0: (N, ...), images, as the model makes them of prompts that name it.  y: (N,), the same prompts without it.  The

@@ -64,8 +64,9 @@ def test_by_default_at_all_times():
 
 def test_the_empty_prompt_goes_without():
     model = Linear()
-    moved = steered(model, model.waist, C, null=2)(X, T, Y) - model(X, T, Y)
-    close(moved.detach(), torch.tensor([1, 0, 1, 0], dtype=F64)[:, None] * (C.flatten() @ model.B).detach())
+    for t_from, on in ((1, [1, 0, 1, 0]), (5, [0, 0, 1, 0])):
+        moved = steered(model, model.waist, C, null=2, t_from=t_from)(X, T, Y) - model(X, T, Y)
+        close(moved.detach(), torch.tensor(on, dtype=F64)[:, None] * (C.flatten() @ model.B).detach())
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 3.0])

@@ -204,7 +204,7 @@ def transported(run: Run, base: int = 0) -> Claim:
     return Claim(
         statement="how far the v_1 of another image, transported, moves h, over how far the image's own v_1 does",
         value=reach(lambda k: transport(here.u[:, 0].roll(k, 0), here)),
-        bound=0.57,
+        bound=0.61,
         relation=">=",
         control=reach(lambda k: here.v[:, 0].roll(k, 0)),
         control_is="the v_1 of the other image as it is",

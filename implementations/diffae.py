@@ -110,7 +110,7 @@ class PlainBlock(Block):
         super().__init__(before, after, 1, groups, 0.0)
         del self.condition
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         h = self.conv_1(F.silu(self.norm_1(x)))
         return self.shortcut(x) + self.conv_2(F.silu(self.norm_2(h)))
 

@@ -234,7 +234,8 @@ def prior(run: Run) -> Trained[LatentNetwork]:
     data = Dataset("codes", told, None, told[:1], None, None, (-4.0, 4.0))
     model = LatentNetwork(told.shape[1], width=96, depth=4)
     return train(
-        model, of_batch, data, steps=LATENT_STEPS, name="prior", device=run.device, seed=run.seed, batch_size=128,
+        model, of_batch, data, steps=LATENT_STEPS,  # pyright: ignore[reportArgumentType]
+        name="prior", device=run.device, seed=run.seed, batch_size=128,
         lr=4e-3, anneal=True, ema=0.99, progress=run.progress,
     )  # fmt: skip
 

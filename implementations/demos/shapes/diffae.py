@@ -54,6 +54,14 @@ def autoencoder(run: Run, seed: int = 0, code: int = CODE) -> Trained[Autoencode
     options = {"batch_size": 64, "lr": 8e-3, "anneal": True, "ema": 0.99, "steps": STEPS}
     model = fresh(images, code)
     own = replace(run, seed=seed)
-    found = train_or_load(autoencoder, own, model, of_batch, images, name=f"shapes-diffae-{code}", **options)
+    found = train_or_load(
+        autoencoder,
+        own,
+        model,
+        of_batch,  # pyright: ignore[reportArgumentType]
+        images,
+        name=f"shapes-diffae-{code}",
+        **options,
+    )
     run.bases.extend(own.bases)
     return found

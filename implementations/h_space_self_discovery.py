@@ -78,7 +78,7 @@ def loss(
         raise ValueError(f"weighting must be 'simple' or 'velocity', not {weighting!r}")
     t = noise.integers(t_from, process.T, x_0)
     eps = noise(x_0)
-    error = (eps - steered(model, waist, c, t_from=t_from)(process.diffuse(x_0, t, eps), t, y)).square()
+    error = (eps - steered(model, waist, c)(process.diffuse(x_0, t, eps), t, y)).square()
     if weighting == "velocity":
         error = error / process.at(process.abar, t, x_0)
     return error.mean()  # section 3
@@ -107,11 +107,11 @@ def discover(
     """
     if y.shape != x_0.shape[:1]:
         raise ValueError(f"y must hold a prompt for each of {len(x_0)} images, not {tuple(y.shape)}")
-    features = waist.features(model, x_0[:1], torch.full_like(y[:1], process.T), y[:1])
+    features = waist.features(model, x_0, torch.full_like(y, process.T), y)
     c = torch.zeros_like(features[0]).requires_grad_()
     adam = torch.optim.Adam([c], lr)
     for _ in range(steps):
-        rows = noise.integers(0, len(x_0) - 1, x_0[:1].expand(batch_size, *x_0.shape[1:]))
+        rows = noise.integers(0, len(x_0) - 1, x_0.new_empty(batch_size))
         with torch.enable_grad():
             value = loss(model, waist, process, x_0[rows], y[rows], c, t_from=t_from, weighting=weighting, noise=noise)
             (c.grad,) = torch.autograd.grad(value, c)  # section 3

@@ -211,6 +211,9 @@ def test_concepts_are_drawn_evenly_one_for_each_row():
     assert which.sum(1).eq(1).all()
     counts = which.sum(0).double()
     assert ((counts - 1000).square() / 1000).sum() < 13.8  # chi squared, 2 degrees, 0.1 %
+    order = which.double().argmax(1)
+    again = order[1:] == order[:-1]
+    assert 850 < again.sum() < 1150  # a third of neighbours are alike, but where concepts are taken in turn
     assert torch.equal(drawn[0], evenly(concepts, torch.empty(1, 2), noise=Noise(0))[0])
 
 

@@ -5,8 +5,8 @@ them come the policy's reward, the head on the teacher's features and that on th
 noise is better in this world when features are averaged over their places, so the first of the times offered is best.
 Given the clean image, as in the authors' code, the features tell the mark at every time, and the choice is idle.
 
-What is not shown is that labels go further with the teacher than without.  What the student says tells the mark from ten
-labels better where the times were chosen than where they were random, but the features of a student that was never
+What is not shown is that labels go further with the teacher than without.  What the student says tells the mark from
+ten labels better where the times were chosen than where they were random, but the features of a student that was never
 trained tell it from as few (0.99 to 1): in so small a world random features are enough, and a probe proves little.
 With fine tuning, on one seed, a student that was distilled told the shape from 50 labels worse (0.78 to 0.83) than one
 trained from nothing (0.94), and digits, with DDPM's network, about as well (0.73, and 0.75 from nothing).  The student

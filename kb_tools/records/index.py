@@ -180,7 +180,9 @@ class Index:
         query = f"select card, rest, said from ({self._said()}) join file using (path) where {where} order by name"  # noqa: S608
         rows = self.base.execute(query, asked)
         rest = words[_ASKED:]
-        return [(Entry(json.loads(card), more), text) for card, more, text in rows if all(word in text for word in rest)]
+        return [
+            (Entry(json.loads(card), more), text) for card, more, text in rows if all(word in text for word in rest)
+        ]
 
     def words(self) -> Counter[str]:
         """Every word that a search looks at, folded, and how many records have it."""
@@ -274,7 +276,10 @@ class Index:
                     "insert into name values (?, ?, ?, ?)", [(key, rank, ident, path) for key, rank in _names(data)]
                 )
         # Two names that cannot be shown may have the same escapes: neither is valid, and one stands for both.
-        self.base.execute(f"insert or replace into file values ({','.join('?' * 10)})", (path, *row))  # noqa: S608
+        self._put_file((path, *row))
+
+    def _put_file(self, row: tuple[object, ...]) -> None:
+        self.base.execute(f"insert or replace into file values ({','.join('?' * len(row))})", row)  # noqa: S608
 
     def _add_note(self, path: str, place: Path, stamp: tuple[int, ...]) -> None:
         """Notes that cannot be read are for `kb check` to report, and hold no words."""
@@ -283,7 +288,9 @@ class Index:
         except InvalidRecordError:
             text = ""
         self.base.execute("insert or replace into note values (?, ?, ?)", (path, place.stem, text))
-        self.base.execute(f"insert or replace into file values ({','.join('?' * 10)})", (path, None, *stamp, None, None, None))  # noqa: S608
+        self.base.execute(
+            f"insert or replace into file values ({','.join('?' * 10)})", (path, None, *stamp, None, None, None)
+        )  # noqa: S608
 
 
 def _version() -> int:

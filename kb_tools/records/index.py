@@ -288,9 +288,7 @@ class Index:
         except InvalidRecordError:
             text = ""
         self.base.execute("insert or replace into note values (?, ?, ?)", (path, place.stem, text))
-        self.base.execute(
-            f"insert or replace into file values ({','.join('?' * 10)})", (path, None, *stamp, None, None, None)
-        )  # noqa: S608
+        self._put_file((path, None, *stamp, None, None, None))
 
 
 def _version() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from markupsafe import Markup
 
@@ -135,6 +136,11 @@ def _band(top: int, bottom: int) -> str:
 
 def wrapped(name: str, room: float) -> list[str]:
     """A name in lines no wider than `room` pixels; the last ends in an ellipsis where that is not all of it."""
+    return list(_wrapped(name, room))
+
+
+@lru_cache(maxsize=1 << 14)  # a paper stands in many pictures
+def _wrapped(name: str, room: float) -> tuple[str, ...]:
     lines = [""]
     words = name.split()
     for n, word in enumerate(words):
@@ -146,7 +152,7 @@ def wrapped(name: str, room: float) -> list[str]:
         else:
             lines[-1] += " " + " ".join(words[n:])
             break
-    return [_cut(line, room) for line in lines]
+    return tuple(_cut(line, room) for line in lines)
 
 
 def _cut(line: str, room: float) -> str:

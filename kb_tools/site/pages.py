@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby
@@ -199,7 +199,17 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
     shown = _samples(k, files)
     cards = _cards(k, hand / "assets" / "fonts")
     files |= {card.name: card.data for card in cards.values()}
+    said_of: dict[tuple[str, str, bool], Markup] = {}
+
+    def once(make: Callable[[Record, str, bool], Markup], record: Record, base: str, is_goal: bool) -> Markup:
+        """What is said of a paper in the words of a way: the same on all pages that lie equally deep."""
+        key = (record.id, base, is_goal)
+        if key not in said_of:
+            said_of[key] = make(record, base, is_goal)
+        return said_of[key]
+
     env.globals.update(
+        once=once,
         k=k,
         there=there,
         WR=WORTH,

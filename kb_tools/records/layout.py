@@ -279,7 +279,8 @@ def _key(key: str) -> str:
 
 def _inline(value: Value, path: Key) -> str:
     if isinstance(value, str):
-        return _string(value, _field(path))
+        last = path[-1]
+        return _string(value, last if isinstance(last, str) else _field(path))
     if isinstance(value, list):
         return "[" + ", ".join(_inline(item, (*path, 0)) for item in value) + "]"
     if isinstance(value, dict):

@@ -11,6 +11,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from kb_tools.records.fields import (
     BARE_FIELDS,
@@ -273,6 +274,7 @@ def _has_lines(value: Value) -> bool:
     return isinstance(value, str) and "\n" in value
 
 
+@lru_cache(maxsize=1 << 10)
 def _key(key: str) -> str:
     return key if _BARE_KEY.fullmatch(key) and key.lower() not in _RESERVED else json.dumps(key, ensure_ascii=False)
 

@@ -32,7 +32,7 @@ _TOKEN = re.compile(
   | (?<![\w.])(?P<digits>\d+(?:\.\d+)?)e(?P<power>[+-]?\d{{1,3}})(?!\w|\.\w)
   | (?<!\w)d(?P<of>[xtw]|sigma)(?!\w)
   | (?P<root>(?<!\w)sqrt(?=\())
-  | (?<![\w\\])(?<!\w['.]) (?P<name>{_LONGEST}|[A-Za-z]) (?P<tilde>~(?![\w/]))?
+  | (?<![\w\\])(?<!\w['.]) (?P<name>{_LONGEST}|[A-Za-z]) (?![A-Za-z0-9]) (?P<tilde>~(?![\w/]))?
     (?:_(?P<sub>\{{[^{{}}\s]{{1,12}}\}}|[A-Za-z0-9]+(?![\w])))? (?:{_SUP.format("sup")})?
   | (?<=[)\]|]){_SUP.format("after")}
     """,
@@ -60,7 +60,7 @@ def pieces(value: str) -> list[Piece]:
     return list(_pieces(value))
 
 
-@lru_cache(maxsize=1 << 13)  # a sentence stands on several pages
+@lru_cache(maxsize=1 << 15)  # a sentence stands on several pages
 def _pieces(value: str) -> tuple[Piece, ...]:
     out: list[Piece] = []
     last = 0

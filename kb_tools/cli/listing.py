@@ -12,7 +12,6 @@ from kb_tools.cli.output import json_option, put_json, say, say_invalid, say_non
 from kb_tools.errors import UsageError
 from kb_tools.records.fields import KINDS, PAPER_KINDS, RECORD_FIELDS, STATUSES
 from kb_tools.records.index import CARD_FIELDS, Entry, Index
-from kb_tools.records.naming import LETTERS
 from kb_tools.records.reference import fold
 from kb_tools.records.store import Collection
 
@@ -191,6 +190,8 @@ def select(
 
 def _name_words(name: str) -> list[str]:
     """The words of a name without case, accents, and marks such as the stop of an initial."""
+    from kb_tools.records.naming import LETTERS
+
     return re.findall(r"\w+", fold(name.lower().translate(LETTERS)))
 
 

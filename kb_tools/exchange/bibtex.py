@@ -296,14 +296,15 @@ class _Texts:
         """A value as text."""
         self.used.add(name)
         try:
-            return plain(value)
+            return plain(value) if value else ""
         except NotLatexError as error:
             self.remarks.append(f"{name}: left as its source, {error}")
             return value
 
     def line(self, name: str) -> str:
         """A field as text on one line; empty if the entry lacks it."""
-        return _line(self.of(name, self.fields.get(name, "")))
+        value = self.of(name, self.fields.get(name, ""))
+        return _line(value) if value else ""
 
     def title(self) -> str:
         """Title and subtitle."""
@@ -350,6 +351,8 @@ def _links(fields: Mapping[str, str]) -> dict[str, str]:
 def _address(value: str) -> str | None:
     """The web address that a field is, with or without its command."""
     value = value.strip()
+    if not value.startswith(("http", "\\")):
+        return None
     found = re.fullmatch(r"\\(?:url|href)\s*\{([^{}]*)\}.*", value, re.DOTALL)
     value = found[1].strip() if found else value
     value = value.replace(r"\_", "_").replace(r"\%", "%").replace(r"\&", "&").replace(r"\#", "#").replace(r"\~", "~")

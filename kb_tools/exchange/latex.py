@@ -23,6 +23,7 @@ _SPECIAL = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 }
+_ESCAPES = str.maketrans(_SPECIAL)
 # Pairs that TeX draws as one character: an empty group keeps them apart.
 _LIGATURE = re.compile(r"(?<=-)-|(?<=`)`|(?<=')'|(?<=[?!])`|(?<=<)<|(?<=>)>|(?<=,),")
 _MAY_BE_LATEX = re.compile(r"[\\{}$~%&]|--|``|''|[?!]`|<<|>>|,,")
@@ -95,8 +96,7 @@ def symbols(value: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    plain = "".join(_SPECIAL.get(letter, letter) for letter in value)
-    return _LIGATURE.sub(lambda pair: "{}" + pair.group(), plain)
+    return _LIGATURE.sub(lambda pair: "{}" + pair.group(), value.translate(_ESCAPES))
 
 
 def _is_formula(text: str) -> bool:

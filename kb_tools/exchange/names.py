@@ -79,6 +79,8 @@ def people(field: str) -> tuple[list[str], list[str]]:
     """
     from bibtexparser.middlewares.names import split_multiple_persons_names
 
+    if not field.strip():
+        return [], []
     field = accented(without_markup(" ".join(field.split())))
     field = re.sub(r"\\and(?![A-Za-z])", " and ", re.sub(r"(?<!\\)~", " ", field))
     field, others = _without_others(_LOOKS.sub(lambda found: found[1] or found[2] or "", field))

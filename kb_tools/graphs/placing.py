@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from kb_tools.graphs.graph import Edge, Linked
 
@@ -105,6 +106,7 @@ def curve(start: Place, end: Place) -> str:
     return f"M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
 
 
+@lru_cache(maxsize=1 << 14)  # a node stands in many pictures
 def _width(name: str) -> int:
     return round(sum(WIDE if letter.isupper() else NARROW for letter in name)) + PADDING
 
@@ -141,6 +143,7 @@ def _rows(
     y = {i: lanes[lane][0] + ROW * n for (lane, _), cell in cells.items() for n, i in enumerate(cell)}
     order = sorted(cells, key=lambda cell: (cell[1], cell[0]))
     for sweep in range(SWEEPS):
+        before = dict(y)
         for lane, column in order if sweep % 2 == 0 else reversed(order):
             cell = cells[lane, column]
             wanted = {i: sum(y[o] for o in near[i]) / len(near[i]) if near.get(i) else float(y[i]) for i in cell}
@@ -149,4 +152,6 @@ def _rows(
             first = min(max(round((mean - top) / ROW - (len(cell) - 1) / 2), 0), rows - len(cell))
             for n, ident in enumerate(sorted(cell, key=lambda i: (wanted[i], i))):
                 y[ident] = top + ROW * (first + n)
+        if y == before:
+            break
     return y

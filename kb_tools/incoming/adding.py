@@ -119,4 +119,4 @@ def new_record(collection: Collection, data: Data) -> Change:
     if document.problems:
         hint = "nothing was written for it"
         raise InvalidRecordError("\n".join(problem.message for problem in document.problems), hint=hint)
-    return Change(path, None, document.text)
+    return Change(path, None, document.text, sound=True)

@@ -16,7 +16,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kb_tools import __version__
 from kb_tools.errors import InvalidRecordError, plain
@@ -24,8 +24,9 @@ from kb_tools.records.fields import RECORD_FIELDS, TOPICS_FILE
 from kb_tools.records.notes import read_notes
 from kb_tools.records.reference import arxiv_id, fold
 
-_FORMAT = 5
+_FORMAT = 6
 _ASKED = 100  # words of a search that SQLite looks for; it refuses a condition of more than a thousand parts
+_UNKNOWN = ("", -1, -1, -1, -1, 0)  # the row of a file that there was not
 _SETTLED_NS = 100_000_000  # a file that changed this shortly before it was read may change again unseen
 
 # What listing, filtering and ordering need; the rest of a record stays out of the way.
@@ -49,11 +50,15 @@ CARD_FIELDS = (
     "cites",
     "implementation",
 )
+# What a plain listing shows and sorts by; the rest of a card is read where it is asked for.
+_SHOWN = ("id", "kind", "title", "year", "worth_reading", "status")
+_REST = tuple(name for name in CARD_FIELDS if name not in _SHOWN)
 
 # What every command reads of every file stands apart from what is read of a few.
 _TABLES = """
 create table file (
-    path text primary key, id text, size int, mtime int, ctime int, inode int, checked int, card text, problems text
+    path text primary key, id text, size int, mtime int, ctime int, inode int, checked int, card text, rest text,
+    problems text
 );
 create index file_id on file (id);
 create index file_invalid on file (path) where problems is not null;
@@ -70,7 +75,7 @@ create index name_path on name (path);
 class Entry:
     """The listed part of a record, with the model's names; absent texts and numbers are None, absent lists empty."""
 
-    __slots__ = (*CARD_FIELDS, "has_summary", "path")
+    __slots__ = (*CARD_FIELDS, "_rest", "has_summary", "path")
 
     id: str
     kind: str
@@ -93,30 +98,19 @@ class Entry:
     has_summary: bool
     path: str
 
-    def __init__(self, card: list) -> None:
-        # In the order of __slots__, spelled out because a listing makes one for every record.
-        (
-            self.id,
-            self.kind,
-            self.title,
-            self.authors,
-            self.year,
-            self.venue,
-            self.arxiv,
-            self.doi,
-            self.aliases,
-            self.topics,
-            self.worth_reading,
-            self.why,
-            self.status,
-            self.read_on,
-            self.builds_on,
-            self.about,
-            self.cites,
-            self.implementation,
-            self.has_summary,
-            self.path,
-        ) = card
+    def __init__(self, card: list, rest: str) -> None:
+        """card, rest: as `_card` makes them."""
+        # Spelled out because a listing makes one for every record.
+        self.id, self.kind, self.title, self.year, self.worth_reading, self.status, self.has_summary, self.path = card
+        self._rest = rest
+
+    def __getattr__(self, name: str) -> Any:
+        """A field of the rest, which is read when the first of them is asked for."""
+        if name not in _REST:
+            raise AttributeError(f"an entry has no field {name!r}")
+        for field, value in zip(_REST, json.loads(self._rest), strict=True):
+            setattr(self, field, value)
+        return getattr(self, name)
 
 
 class Invalid(NamedTuple):
@@ -142,8 +136,10 @@ class Index:
 
     def entries(self) -> list[Entry]:
         """Every readable record, by id."""
-        rows = self.base.execute("select card from file where card is not null and id <> '' order by id, path")
-        return [Entry(card) for card in json.loads("[" + ",".join(card for (card,) in rows) + "]")]
+        query = "select card, rest from file where rest is not null order by id, path"
+        rows = self.base.execute(query).fetchall()
+        cards = json.loads("[" + ",".join([card for card, _ in rows]) + "]")
+        return [Entry(card, rest) for card, (_, rest) in zip(cards, rows, strict=True)]
 
     def invalid(self) -> list[Invalid]:
         """Every file that cannot be used, by path."""
@@ -181,10 +177,12 @@ class Index:
         """Records that contain every word (folded) somewhere, each with its folded text."""
         asked = words[:_ASKED]
         where = " and ".join(["instr(said, ?) > 0"] * len(asked)) or "true"
-        query = f"select card, said from ({self._said()}) join file using (path) where {where} order by name"  # noqa: S608
+        query = f"select card, rest, said from ({self._said()}) join file using (path) where {where} order by name"  # noqa: S608
         rows = self.base.execute(query, asked)
         rest = words[_ASKED:]
-        return [(Entry(json.loads(card)), text) for card, text in rows if all(word in text for word in rest)]
+        return [
+            (Entry(json.loads(card), more), text) for card, more, text in rows if all(word in text for word in rest)
+        ]
 
     def words(self) -> Counter[str]:
         """Every word that a search looks at, folded, and how many records have it."""
@@ -228,10 +226,12 @@ class Index:
         prefix = len(str(self.root)) + 1
         changed: list[tuple[str, Path, os.stat_result]] = []
         for file in files:
-            path, stat = plain(file.path[prefix:]), file.stat(follow_symlinks=False)
-            row = known.pop(path, None)
-            same = row and row[:5] == (path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
-            if not same or max(stat.st_mtime_ns, stat.st_ctime_ns) + _SETTLED_NS > row[5]:
+            path, stat = file.path[prefix:], file.stat(follow_symlinks=False)
+            path = path if path.isprintable() else plain(path)
+            _, *was, checked = known.pop(path, _UNKNOWN)
+            written, moved = stat.st_mtime_ns, stat.st_ctime_ns
+            same = was == [stat.st_size, written, moved, stat.st_ino]
+            if not same or written + _SETTLED_NS > checked or moved + _SETTLED_NS > checked:
                 changed.append((path, Path(file.path), stat))
         if not changed and not known:
             return
@@ -260,23 +260,26 @@ class Index:
                 for key, topic in (document.data or {}).items()
                 if isinstance(topic, dict)
             }
-            row = ("", *stamp, json.dumps(topics, ensure_ascii=False), None)
+            row = ("", *stamp, json.dumps(topics, ensure_ascii=False), None, None)
         else:
             ident = Path(path).stem
             check_shapes(document)
             check_id(document)
             if document.problems:
-                row = (ident, *stamp, None, "\n".join(str(problem) for problem in document.problems))
+                row = (ident, *stamp, None, None, "\n".join(str(problem) for problem in document.problems))
             else:
                 data = document.require()
-                row = (ident, *stamp, _card(data, path), None)
+                row = (ident, *stamp, *_card(data, path), None)
                 content = (path, ident, json.dumps(data, ensure_ascii=False), _words(data))
                 self.base.execute("insert into content values (?, ?, ?, ?)", content)
                 self.base.executemany(
                     "insert into name values (?, ?, ?, ?)", [(key, rank, ident, path) for key, rank in _names(data)]
                 )
         # Two names that cannot be shown may have the same escapes: neither is valid, and one stands for both.
-        self.base.execute(f"insert or replace into file values ({','.join('?' * 9)})", (path, *row))  # noqa: S608
+        self._put_file((path, *row))
+
+    def _put_file(self, row: tuple[object, ...]) -> None:
+        self.base.execute(f"insert or replace into file values ({','.join('?' * len(row))})", row)  # noqa: S608
 
     def _add_note(self, path: str, place: Path, stamp: tuple[int, ...]) -> None:
         """Notes that cannot be read are for `kb check` to report, and hold no words."""
@@ -285,7 +288,7 @@ class Index:
         except InvalidRecordError:
             text = ""
         self.base.execute("insert or replace into note values (?, ?, ?)", (path, place.stem, text))
-        self.base.execute(f"insert or replace into file values ({','.join('?' * 9)})", (path, None, *stamp, None, None))  # noqa: S608
+        self._put_file((path, None, *stamp, None, None, None))
 
 
 def _version() -> int:
@@ -294,10 +297,12 @@ def _version() -> int:
     return zlib.crc32(seed.encode()) & 0x7FFFFFFF
 
 
-def _card(data: dict, path: str) -> str:
-    values = [data.get(name) or ([] if RECORD_FIELDS[name] is list else None) for name in CARD_FIELDS]
-    values[CARD_FIELDS.index("status")] = data.get("status") or "unread"
-    return json.dumps([*values, bool(data.get("summary")), path], ensure_ascii=False)
+def _card(data: dict, path: str) -> tuple[str, str]:
+    """The two parts of what an Entry holds."""
+    values = {name: data.get(name) or ([] if RECORD_FIELDS[name] is list else None) for name in CARD_FIELDS}
+    values["status"] = values["status"] or "unread"
+    card = [*(values[name] for name in _SHOWN), bool(data.get("summary")), path]
+    return json.dumps(card, ensure_ascii=False), json.dumps([values[name] for name in _REST], ensure_ascii=False)
 
 
 def _words(data: dict) -> str:

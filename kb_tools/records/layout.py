@@ -11,6 +11,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from kb_tools.records.fields import (
     BARE_FIELDS,
@@ -273,13 +274,15 @@ def _has_lines(value: Value) -> bool:
     return isinstance(value, str) and "\n" in value
 
 
+@lru_cache(maxsize=1 << 10)
 def _key(key: str) -> str:
     return key if _BARE_KEY.fullmatch(key) and key.lower() not in _RESERVED else json.dumps(key, ensure_ascii=False)
 
 
 def _inline(value: Value, path: Key) -> str:
     if isinstance(value, str):
-        return _string(value, _field(path))
+        last = path[-1]
+        return _string(value, last if isinstance(last, str) else _field(path))
     if isinstance(value, list):
         return "[" + ", ".join(_inline(item, (*path, 0)) for item in value) + "]"
     if isinstance(value, dict):

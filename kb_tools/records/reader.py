@@ -276,6 +276,12 @@ class _Builder:
     def place(self, event: _Event, path: Key, key_event: _Event) -> Value:
         """The value of an event, with its span recorded before those of its children."""
         key, mark = key_event.start_mark, event.start_mark
+        if isinstance(event, yaml.ScalarEvent) and event.anchor is None and event.tag is None:  # nearly every one
+            self.end = event.end_mark.index
+            value = self.scalar(event)
+            span = (key.line + 1, key.column + 1, mark.line + 1, mark.column + 1, key.index, mark.index, self.end)
+            self.document.spans[path] = Span._make(span)
+            return value
         span = Span(key.line + 1, key.column + 1, mark.line + 1, mark.column + 1, key.index, mark.index, mark.index)
         self.document.spans[path] = span
         value = self.value(event, path)

@@ -25,12 +25,13 @@ _SHOWN = 100  # letters of a reference that a message repeats
 class Change(NamedTuple):
     """What a command wants to write: one file, before and after.
 
-    `before` is None for a new file, `after` for one that is to go.
+    `before` is None for a new file, `after` for one that is to go.  sound: `after` was read as a record already.
     """
 
     path: Path
     before: str | None
     after: str | None
+    sound: bool = False
 
     def diff(self, root: Path) -> str:
         """Unified diff, empty if nothing changes."""
@@ -227,7 +228,10 @@ class Collection:
 
         replace_files(
             self.root,
-            [Put(path, None if before is None else before.encode("utf-8"), after) for path, before, after in changes],
+            [
+                Put(path, None if before is None else before.encode("utf-8"), after, sound)
+                for path, before, after, sound in changes
+            ],
         )
 
     def _scan(self) -> list[os.DirEntry[str]]:

@@ -71,11 +71,13 @@ class Put(NamedTuple):
     """What one file is to hold.
 
     expected: the bytes that the change was made from (None: the file must not exist).  text: None removes the file.
+    sound: the text was read as YAML without problems, so that it need not be read anew where the disk has it as it is.
     """
 
     path: Path
     expected: bytes | None
     text: str | None
+    sound: bool = False
 
 
 def replace_file(root: Path, path: Path, text: str, *, expected: bytes | None) -> None:
@@ -95,7 +97,7 @@ def replace_files(root: Path, puts: Sequence[Put]) -> None:
     still fail then is undone.
     """
     undo: list[Callable[[], object]] = []
-    temporaries: list[Path] = []
+    temporaries: set[Path] = set()
     inside = root.resolve()
     folders: dict[Path, bool] = {}  # whether each lies in the collection
     try:
@@ -121,7 +123,7 @@ def replace_files(root: Path, puts: Sequence[Put]) -> None:
                 temporary.unlink(missing_ok=True)
 
 
-def _prepare(put: Put, temporaries: list[Path], *, inside: bool) -> None:
+def _prepare(put: Put, temporaries: set[Path], *, inside: bool) -> None:
     """Write the new text beside its place, and see that the place holds what it should."""
     path = put.path
     with _storage(path):
@@ -129,14 +131,16 @@ def _prepare(put: Put, temporaries: list[Path], *, inside: bool) -> None:
             raise StorageError(f"{path}: leads out of the collection", hint="replace the link by a plain file")
         if put.text is not None:
             temporary = _beside(path)
-            temporaries.append(temporary)
+            temporaries.add(temporary)
             _write_whole(temporary, put.text, like=path)
             if path.suffix == ".yaml":
-                read_bytes(path, temporary.read_bytes()).require()
+                on_disk = temporary.read_bytes()
+                if not (put.sound and on_disk == put.text.encode("utf-8")):
+                    read_bytes(path, on_disk).require()
         _expect(put)
 
 
-def _settle(put: Put, undo: list[Callable[[], object]], temporaries: list[Path]) -> None:
+def _settle(put: Put, undo: list[Callable[[], object]], temporaries: set[Path]) -> None:
     """Let the new text take its place, and note how the old one comes back."""
     path = put.path
     with _storage(path):
@@ -146,13 +150,15 @@ def _settle(put: Put, undo: list[Callable[[], object]], temporaries: list[Path])
         else:
             kept = path.with_name(f".{path.name}.{os.getpid()}.old.kb-tmp")
             kept.unlink(missing_ok=True)
-            temporaries.append(kept)
+            temporaries.add(kept)
             _keep(path, kept)
             undo.append(lambda: kept.replace(path))
         if put.text is None:
             path.unlink()
         else:
-            _beside(path).replace(path)
+            temporary = _beside(path)
+            temporary.replace(path)
+            temporaries.discard(temporary)
 
 
 def _keep(path: Path, kept: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -219,10 +219,31 @@ class Knowledge:
         return {name: i for name, i in found.items() if i}
 
     @cached_property
-    def name_pattern(self) -> re.Pattern[str]:
-        """Matches any of `names` as a whole word, the longest first."""
-        longest = sorted(self.names, key=lambda name: (-len(name), name))
-        return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest)) or '(?!)'})(?![\w-])")
+    def _first_letters(self) -> tuple[re.Pattern[str], dict[str, list[int]]]:
+        """Where one of `names` may begin; and for each letter that one begins with, how long those are, longest first.
+
+        A pattern of all names would try them one by one, at every word.
+        """
+        lengths: dict[str, set[int]] = {}
+        for name in self.names:
+            lengths.setdefault(name[0], set()).add(len(name))
+        letters = "".join(map(re.escape, sorted(lengths)))
+        pattern = re.compile(rf"(?<![\w-])[{letters}]" if letters else "(?!)")
+        return pattern, {letter: sorted(found, reverse=True) for letter, found in lengths.items()}
+
+    def names_in(self, text: str) -> Iterator[tuple[int, str]]:
+        """Where `names` stand in a text as whole words, and which: the longest of those that begin in one place."""
+        pattern, lengths = self._first_letters
+        found = pattern.search(text)
+        while found:
+            start, end = found.start(), found.end()
+            for length in lengths[found[0]]:
+                name, behind = text[start : start + length], text[start + length : start + length + 1]
+                if name in self.names and not (behind.isalnum() or behind in {"_", "-"}):
+                    yield start, name
+                    end = start + length
+                    break
+            found = pattern.search(text, end)
 
     def known(self, ids: list[str]) -> list[Record]:
         """The records of `ids`, oldest first; ids that name nothing are for `kb check` to report."""

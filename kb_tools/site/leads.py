@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from markupsafe import Markup
 
@@ -59,12 +60,21 @@ def first_goal(k: Knowledge) -> str | None:
     )
 
 
-def leads_to(k: Knowledge, ident: str, base: str, links: Sequence[Edge] | None = None) -> Leads:
-    """base: the way from the page to the site's root.  links: all of builds_on, where they are known already."""
-    links = edges(k.papers, ["builds_on"]) if links is None else links
-    shown = nearest(ident, links, MOST, lambda i: (-(k.papers[i].worth_reading or 0), k.position[i]))
+def by_source(k: Knowledge) -> dict[str, list[Edge]]:
+    """What each paper builds on, for `leads_to`."""
+    found: dict[str, list[Edge]] = {}
+    for edge in edges(k.papers, ["builds_on"]):
+        found.setdefault(edge.source, []).append(edge)
+    return found
+
+
+def leads_to(k: Knowledge, ident: str, base: str, links: Mapping[str, Sequence[Edge]] | None = None) -> Leads:
+    """base: the way from the page to the site's root.  links: what `by_source` says, where it is known already."""
+    links = by_source(k) if links is None else links
+    before = [edge for i in (ident, *k.path_to[ident]) for edge in links.get(i, ())]
+    shown = nearest(ident, before, MOST, lambda i: (-(k.papers[i].worth_reading or 0), k.position[i]))
     order = [*sorted((i for i in shown if i != ident), key=lambda i: k.position[i]), ident]
-    inside = [edge for edge in links if edge.source in shown and edge.target in shown]
+    inside = [edge for i in sorted(shown) for edge in links.get(i, ()) if edge.target in shown]
     follow = implied(inside)
     needs: dict[str, list[str]] = {i: [] for i in order}
     for edge in inside:
@@ -126,6 +136,11 @@ def _band(top: int, bottom: int) -> str:
 
 def wrapped(name: str, room: float) -> list[str]:
     """A name in lines no wider than `room` pixels; the last ends in an ellipsis where that is not all of it."""
+    return list(_wrapped(name, room))
+
+
+@lru_cache(maxsize=1 << 14)  # a paper stands in many pictures
+def _wrapped(name: str, room: float) -> tuple[str, ...]:
     lines = [""]
     words = name.split()
     for n, word in enumerate(words):
@@ -137,7 +152,7 @@ def wrapped(name: str, room: float) -> list[str]:
         else:
             lines[-1] += " " + " ".join(words[n:])
             break
-    return [_cut(line, room) for line in lines]
+    return tuple(_cut(line, room) for line in lines)
 
 
 def _cut(line: str, room: float) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.compiler import CodeGenerator
 from markupsafe import Markup, escape
 
 from kb_tools.appearance.notation import Piece, pieces
@@ -62,7 +63,12 @@ def sentences(value: str) -> list[str]:
 
 def prose(value: str, link: Callable[[str], Markup] = text) -> Markup:
     """A sentence with the plain-text mathematics of records set.  `link` turns the stretches between into HTML."""
-    return Markup("").join(_html(piece, link) for piece in pieces(value))
+    return _prose(value) if link is text else Markup("".join([_html(piece, link) for piece in pieces(value)]))  # noqa: S704 - joined from Markup
+
+
+@lru_cache(maxsize=1 << 14)  # why a paper is worth reading stands on many pages
+def _prose(value: str) -> Markup:
+    return Markup("".join([_html(piece, text) for piece in pieces(value)]))  # noqa: S704 - joined from Markup
 
 
 def _html(piece: Piece, link: Callable[[str], Markup]) -> Markup:
@@ -78,6 +84,20 @@ def _html(piece: Piece, link: Callable[[str], Markup]) -> Markup:
     return out
 
 
+class _EscapedOnce(CodeGenerator):
+    """What `finalize` returns is Markup: escaping that would change nothing, and takes longer than all else."""
+
+    def _output_child_pre(self, node: Any, frame: Any, finalize: Any) -> None:
+        self.write("(environment.finalize(")
+
+    def _output_child_post(self, node: Any, frame: Any, finalize: Any) -> None:
+        self.write("))")
+
+
+class _Environment(Environment):
+    code_generator_class = _EscapedOnce
+
+
 def environment(templates: Path, cache: Path) -> Environment:
     """Templates with escaping on, and an error for every name that is not there.  `cache` keeps them compiled."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -85,7 +105,7 @@ def environment(templates: Path, cache: Path) -> Environment:
     def finalize(value: object) -> object:
         return value if isinstance(value, Markup) else text(value)
 
-    env = Environment(
+    env = _Environment(
         loader=FileSystemLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby
@@ -16,7 +16,6 @@ from markupsafe import Markup
 from kb_tools.appearance.notation import spoken
 from kb_tools.exchange import bibtex, work
 from kb_tools.exchange.markdown import HEADINGS
-from kb_tools.graphs.graph import edges
 from kb_tools.methods.equations import SECTION, anchor_name
 from kb_tools.records.model import RESOURCE_KINDS, AsWritten, Record, Topic
 from kb_tools.site import graphs, machine_readable, notes
@@ -27,7 +26,7 @@ from kb_tools.site.doors import doors
 from kb_tools.site.hours import RULE as HOURS_RULE
 from kb_tools.site.hours import in_words
 from kb_tools.site.knowledge import Knowledge, Method, Sample, Showcase, name_of
-from kb_tools.site.leads import first_goal, leads_to
+from kb_tools.site.leads import by_source, first_goal, leads_to
 from kb_tools.site.listing import Address, Excerpt, MethodSource
 from kb_tools.site.markup import page, prose, safe_url, sentences, text
 from kb_tools.site.maths import MathError, mathml
@@ -200,7 +199,17 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
     shown = _samples(k, files)
     cards = _cards(k, hand / "assets" / "fonts")
     files |= {card.name: card.data for card in cards.values()}
+    said_of: dict[tuple[str, str, bool], Markup] = {}
+
+    def once(make: Callable[[Record, str, bool], Markup], record: Record, base: str, is_goal: bool) -> Markup:
+        """What is said of a paper in the words of a way: the same on all pages that lie equally deep."""
+        key = (record.id, base, is_goal)
+        if key not in said_of:
+            said_of[key] = make(record, base, is_goal)
+        return said_of[key]
+
     env.globals.update(
+        once=once,
         k=k,
         there=there,
         WR=WORTH,
@@ -213,6 +222,8 @@ def render(k: Knowledge, hand: Path, env: Environment, address: str, memo: Memo)
         byline=byline,
         mark=mark,
         link=link,
+        steps=steps,
+        cited=cited,
         code_of=partial(code_of, k),
         figure=figure,
         in_words=in_words,
@@ -501,7 +512,7 @@ def _graph(k: Knowledge, ordered: list[Record], by_name: list[Record]) -> _Page:
 
 def _leads(k: Knowledge) -> Iterator[_Page]:
     """A page for every paper that builds on another."""
-    links = edges(k.papers, ["builds_on"])
+    links = by_source(k)
     for i, record in k.papers.items():
         if k.path_to[i]:
             name = f"graph/{i}"
@@ -548,6 +559,27 @@ def link(record: Record, base: str) -> Markup:
     return _link(base, record.id, name_of(record))
 
 
+def steps(records: Iterable[Record], base: str) -> Markup:
+    """Papers as items of a list, each with its status and its year: a way of hundreds stands on many a page."""
+    return Markup("".join([_step(base, r.id, r.status, name_of(r), r.year) for r in records]))  # noqa: S704 - of Markup
+
+
+def cited(records: Iterable[Record], base: str) -> Markup:
+    """Papers as items of a list, each with its year."""
+    return Markup("".join([_cited(base, r.id, name_of(r), r.year) for r in records]))  # noqa: S704 - of Markup
+
+
+@lru_cache(maxsize=1 << 14)
+def _step(base: str, ident: str, status: str, name: str, year: int | None) -> Markup:
+    said = _mark(ident, status), _link(base, ident, name), year or ""
+    return Markup('<li>{}{}<span class="fine">{}</span></li>').format(*said)
+
+
+@lru_cache(maxsize=1 << 14)
+def _cited(base: str, ident: str, name: str, year: int | None) -> Markup:
+    return Markup('<li>{} <span class="fine">{}</span></li>').format(_link(base, ident, name), year or "")
+
+
 @lru_cache(maxsize=1 << 14)
 def _mark(ident: str, status: str) -> Markup:
     return Markup('<span class="mark" data-mark="{0}" data-state="{1}"><span class="vh">{1}</span></span>').format(
@@ -575,15 +607,13 @@ def summary(k: Knowledge, record: Record, base: str) -> list[Markup]:
 def _linked(k: Knowledge, base: str, seen: set[str], value: str, *, ids: bool) -> Markup:
     """Text with the names of other papers as links; a bare id is a name only where the reader is told what to read."""
     out, last = [], 0
-    for match in k.name_pattern.finditer(value):
-        target = k.names[match[0]]
-        if target in seen or (match[0] == target and not (ids or "-" in target)):
+    for start, name in k.names_in(value):
+        target = k.names[name]
+        if target in seen or (name == target and not (ids or "-" in target)):
             continue
         seen.add(target)
-        label = name_of(k.records[target]) if match[0] == target else match[0]
-        out += [text(value[last : match.start()])]
-        out.append(Markup('<a href="{}papers/{}/">{}</a>').format(base, target, text(label)))
-        last = match.end()
+        out += [text(value[last:start]), _link(base, target, name_of(k.records[target]) if name == target else name)]
+        last = start + len(name)
     return Markup("").join([*out, text(value[last:])])
 
 

@@ -27,17 +27,29 @@ class Memo:
 
 def write_if_changed(path: Path, data: bytes) -> bool:
     """Whether it was written.  The new bytes appear at once or not at all."""
+    return _write_if_changed(str(path), data)
+
+
+def _write_if_changed(path: str, data: bytes) -> bool:
+    # A site has tens of thousands of files: what is asked of the system more than once costs seconds.
+    folder, _, file = path.rpartition(os.sep)
     try:
-        if path.stat().st_size == len(data) and path.read_bytes() == data:
+        if os.stat(path).st_size == len(data) and Path(path).read_bytes() == data:  # noqa: PTH116 - as above
             return False
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        pass
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        handle, name = tempfile.mkstemp(dir=folder or ".", prefix=f".{file}.")
+    except FileNotFoundError:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{file}.")
+    try:
+        with open(handle, "wb", buffering=0) as stream:  # noqa: PTH123 - of a handle
+            rest = memoryview(data)
+            while rest:
+                rest = rest[stream.write(rest) :]
+            os.fchmod(handle, 0o644)
+        os.replace(name, path)  # noqa: PTH105 - as above
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -50,18 +62,20 @@ def write_tree(root: Path, files: Mapping[str, bytes | None]) -> tuple[list[str]
     Returns the names written and those removed.
     """
     root.mkdir(parents=True, exist_ok=True)
-    written = [name for name, data in files.items() if data is not None and write_if_changed(root / name, data)]
-    removed = []
+    written = [
+        name for name, data in files.items() if data is not None and _write_if_changed(f"{root}{os.sep}{name}", data)
+    ]
+    removed, start = [], len(str(root)) + 1
     for folder, subfolders, names in os.walk(root, topdown=False):
-        base = Path(folder)
+        base = f"{folder}{os.sep}"
+        inside = base[start:].replace(os.sep, "/")
         for name in names:
-            relative = (base / name).relative_to(root).as_posix()
-            if relative not in files:
-                (base / name).unlink()
-                removed.append(relative)
+            if inside + name not in files:
+                Path(base + name).unlink()
+                removed.append(inside + name)
         for name in subfolders:
-            if not any((base / name).iterdir()):
-                (base / name).rmdir()
+            if not any(Path(base + name).iterdir()):
+                Path(base + name).rmdir()
     return written, removed
 
 

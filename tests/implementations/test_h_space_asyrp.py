@@ -515,7 +515,7 @@ def test_a_threshold_that_is_never_reached_is_named():
 @pytest.mark.slow
 @pytest.mark.parametrize("base", [1, 2])
 def test_the_edit_is_not_about_one_network(base):
-    """How far the edit goes is not asked for, and another network's goes further: what the control moves goes with it."""
+    """How far an edit goes is not asked for, and those of other networks go further, their controls with them."""
     run = demo.DEMO.run(seed=base)
     edit, little_else = demo.edit(run, base), demo.little_else(run, base)
     assert edit.value >= max(edit.bound, 1.5 * edit.control), edit

@@ -305,14 +305,14 @@ def learned_or_not(run: Run) -> Figure:
         return list(times), [error(c, t) / error(0 * c, t) for t in times]
 
     simple, early, everything = (
-        concept(run, y, weighting, t_from).model.c  # pyright: ignore[reportAttributeAccessIssue]
+        concept(run, y, weighting, t_from).model.c  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
         for y, weighting, t_from in ((RED, "simple", 1), (RED, "simple", T_FROM), (PLAIN, "velocity", T_FROM))
     )
     lines = {
-        "noise, all t": over(simple),
-        "noise, t >= 400": over(early),
+        "noise, all t": over(simple),  # pyright: ignore[reportArgumentType]
+        "noise, t >= 400": over(early),  # pyright: ignore[reportArgumentType]
         "v, t >= 400": over(vector(run, RED)),
-        "of all images": over(everything),
+        "of all images": over(everything),  # pyright: ignore[reportArgumentType]
         "of bright": over(vector(run, BRIGHT)),
     }
     return Figure(

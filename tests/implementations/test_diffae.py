@@ -494,10 +494,10 @@ def test_the_encoder_is_a_contracting_path():
     encoder = awake(diffae.SemanticEncoder(2, 5, width=8, multipliers=(1, 2, 3), head=4, groups=2))
     inlet, first, shrink_1, second, shrink_2, third, attention, last = encoder.path
     assert [type(b) for b in (first, second, third, last)] == [diffae.PlainBlock] * 4
-    assert [b.norm_2.num_channels for b in (first, second, third, last)] == [8, 16, 24, 24]
-    assert [b.conv_1.in_channels for b in (first, second, third, last)] == [8, 16, 24, 24]
+    assert [b.norm_2.num_channels for b in (first, second, third, last)] == [8, 16, 24, 24]  # pyright: ignore[reportAttributeAccessIssue]
+    assert [b.conv_1.in_channels for b in (first, second, third, last)] == [8, 16, 24, 24]  # pyright: ignore[reportAttributeAccessIssue]
     assert all(n.num_groups == 2 for n in encoder.modules() if isinstance(n, nn.GroupNorm))
-    assert attention.head == 4 and attention.qkv.in_features == 24
+    assert attention.head == 4 and attention.qkv.in_features == 24  # pyright: ignore[reportAttributeAccessIssue]
     for conv, sizes, stride in [(inlet, (2, 8), 1), (shrink_1, (8, 16), 2), (shrink_2, (16, 24), 2)]:
         assert (conv.in_channels, conv.out_channels) == sizes and conv.stride == (stride, stride)
         assert conv.kernel_size == (3, 3) and conv.padding == (1, 1)
@@ -536,7 +536,7 @@ def test_the_latent_network_in_numpy():
 def test_the_latent_network_has_ten_layers_of_2048_unless_said_otherwise():
     with torch.device("meta"):
         network = diffae.LatentNetwork(3)
-    assert [tuple(layer.weight.shape) for layer in network.layers] == [(2048, 3)] + [(2048, 2051)] * 8
+    assert [tuple(layer.weight.shape) for layer in network.layers] == [(2048, 3)] + [(2048, 2051)] * 8  # pyright: ignore[reportArgumentType]
     assert network.outlet.weight.shape == (3, 2051)
     assert diffae.LatentNetwork(3, width=4, depth=2).outlet.in_features == 7
 

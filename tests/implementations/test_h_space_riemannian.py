@@ -183,7 +183,7 @@ def test_fifty_iterations_or_until_no_move_turns_by_a_ten_thousandth():
     local_basis(f, draw(1, 5), 2, tolerance=0.0, noise=Noise(0))
     assert asked == [2] * (2 * 50 + 1)
     A = planted([2.0, 1.4, 1.0], 6, 5)[0]
-    found, given = (local_basis(f, draw(1, 5), 2, noise=Noise(0), **how) for how in ({}, {"tolerance": 1e-4}))
+    found, given = (local_basis(f, draw(1, 5), 2, noise=Noise(0), **how) for how in ({}, {"tolerance": 1e-4}))  # pyright: ignore[reportArgumentType]
     assert torch.equal(found.v, given.v)
     assert not torch.equal(found.v, local_basis(f, draw(1, 5), 2, tolerance=3e-4, noise=Noise(0)).v)
 
@@ -231,7 +231,7 @@ def test_a_move_that_cannot_turn_is_done_at_once_and_signs_are_no_turns(monkeypa
     def flipping(matrix, full_matrices=True):
         U, s, Vh = svd(matrix, full_matrices=full_matrices)
         sign[0] = -sign[0]
-        return torch.return_types.linalg_svd((sign[0] * U, s, sign[0] * Vh))
+        return torch.return_types.linalg_svd((sign[0] * U, s, sign[0] * Vh))  # pyright: ignore[reportAttributeAccessIssue]
 
     monkeypatch.setattr(torch.linalg, "svd", flipping)
     local_basis(f, draw(2, 1), 1, tolerance=1e-3, noise=Noise(0))

@@ -263,7 +263,7 @@ def test_around_the_hole_the_network_sees_what_is_given_and_it_is_returned_as_it
 
 def test_where_all_is_known_it_is_returned_without_a_question():
     x = draw(2, 3, seed=1)
-    found = palette.sample(lambda *_: 1 / 0, rough(3), x, draw(2, 3), hole=torch.zeros(3), noise=Given(refuse))
+    found = palette.sample(lambda *_: 1 / 0, rough(3), x, draw(2, 3), hole=torch.zeros(3), noise=Given(refuse))  # pyright: ignore[reportArgumentType]
     assert torch.equal(found, x) and found is not x
 
 
@@ -310,7 +310,7 @@ def test_what_is_given_stands_first_among_the_channels_and_close_levels_are_told
 def test_bad_input_is_refused():
     process, x = rough(4), draw(2, 3, 4, seed=1)
     with pytest.raises(ValueError, match="p must be 1 or 2, not 3"):
-        palette.loss(lively, process, x, x, p=3)
+        palette.loss(lively, process, x, x, p=3)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="nothing between"):
         palette.sample(lively, process, x, x, hole=torch.full((4,), 0.5))
     with pytest.raises(ValueError, match=r"a hole of shape \(5,\) does not fit images \(2, 3, 4\)"):

@@ -253,7 +253,7 @@ def test_a_linear_student_learns_the_least_squares_of_the_teacher():
     x, h = draw(20, 6), draw(20, 3, seed=1)
     weight = torch.from_numpy(np.linalg.lstsq(x.numpy(), h.numpy(), rcond=None)[0]).requires_grad_()
     repfusion.match(x @ weight, h).backward()
-    assert float(weight.grad.abs().max()) < 1e-13
+    assert float(weight.grad.abs().max()) < 1e-13  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def test_a_new_policy_prefers_no_time_and_a_woken_one_is_two_strided_convolutions():
@@ -268,7 +268,7 @@ def test_a_new_policy_prefers_no_time_and_a_woken_one_is_two_strided_convolution
     h = F.pad(x, (1, 1, 1, 1))
     for weight, bias in ((policy.conv_1.weight, policy.conv_1.bias), (policy.conv_2.weight, policy.conv_2.bias)):
         patches = h.unfold(2, 3, 2).unfold(3, 3, 2)  # every other 3 x 3
-        h = (torch.einsum("bchwij,kcij->bkhw", patches, weight) + bias[:, None, None]).clamp_min(0)
+        h = (torch.einsum("bchwij,kcij->bkhw", patches, weight) + bias[:, None, None]).clamp_min(0)  # pyright: ignore[reportOptionalSubscript]
         kept, h = h, F.pad(h, (1, 1, 1, 1))
     torch.testing.assert_close(policy(x), kept.mean((2, 3)) @ policy.outlet.weight.T + policy.outlet.bias)
     assert repfusion.Policy(3, 4).conv_1.weight.shape == (16, 3, 3, 3)

@@ -33,7 +33,7 @@ class NoiseOfVelocity(nn.Module):
         self.register_buffer("abar", abar, persistent=False)
 
     def forward(self, x: Tensor, t: Tensor, *condition: Tensor) -> Tensor:
-        abar = per_row(self.abar[t], x)
+        abar = per_row(self.abar[t], x)  # pyright: ignore[reportIndexIssue]
         return (1 - abar).sqrt() * x + abar.sqrt() * self.network(x, t, *condition)
 
 

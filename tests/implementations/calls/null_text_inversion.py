@@ -8,7 +8,7 @@ from tests.implementations.general.vocabulary import Live
 class Told(Live):
     """`Live`, told an embedding: its numbers, summed, take the place of a second number."""
 
-    def forward(self, x, t, c):
+    def forward(self, x, t, c):  # pyright: ignore[reportIncompatibleMethodOverride]
         return super().forward(x, t, s=(c * torch.arange(1, c.shape[1] + 1).to(c)).sinh().sum(1))
 
 

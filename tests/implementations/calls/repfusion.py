@@ -15,7 +15,7 @@ class Open(Waist):
         super().__init__(torch.nn.ModuleList())
         self.gain = 1 + which
 
-    def features(self, model, x, t):
+    def features(self, model, x, t):  # pyright: ignore[reportIncompatibleMethodOverride]
         return self.gain * model(x, t)
 
 

@@ -27,7 +27,7 @@ def test_a_vector_is_added_to_that_of_the_time_as_a_class_is():
     told.noise.network.load_state_dict(weights)
     x, t, y = Noise(0)(torch.empty(4, 3, 8, 8)), torch.tensor([1, 300, 700, 1000]), torch.tensor([0, 3, 1, 1])
     expected = NoiseOfVelocity(with_classes, PROCESS.abar)(x, t, y)
-    torch.testing.assert_close(told(x, t, with_classes.condition.label.weight[y]), expected)
+    torch.testing.assert_close(told(x, t, with_classes.condition.label.weight[y]), expected)  # pyright: ignore[reportOptionalMemberAccess]
     c = torch.zeros(4, 32, requires_grad=True)
     (slope,) = torch.autograd.grad(told(x, t, c).square().sum(), c)
     assert slope.abs().sum(1).gt(0).all()

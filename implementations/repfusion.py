@@ -92,7 +92,7 @@ def policy_loss(log_prob: Tensor, reward: Tensor, *, baseline: float | Tensor = 
     baseline: what the reward is compared with, a number or (B,), which must not depend on the draw.  Any keeps the mean
     and changes the spread; the authors' code has none.  Returns ().
     """
-    return -(log_prob * (reward - baseline).detach()).mean()
+    return -(log_prob * (reward - baseline).detach()).mean()  # section 3
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def losses(
     kd_weight: float = 1.0,
     baseline: float | Tensor = 0.0,
     noise: Noise = gaussian,
-) -> Losses:
+) -> Losses:  # section 3
     """One step of distillation, in which student, head and policy learn together.
 
     x_0: (B, ...); y: (B,) int64, its labels; times: (K,) in 1..T, that the policy's K logits stand for.
@@ -152,7 +152,7 @@ def match(student: Tensor, teacher: Tensor) -> Tensor:
             f"the student says features {tuple(student.shape)} for the teacher's {tuple(teacher.shape)}: "
             "project them to the teacher's channels"
         )
-    return F.mse_loss(student, teacher.detach())
+    return F.mse_loss(student, teacher.detach())  # section 3
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from kb_tools import __version__
-from kb_tools.errors import NetworkError
+from kb_tools.errors import NetworkError, StorageError
 
 if TYPE_CHECKING:
     import requests
@@ -156,7 +156,8 @@ class Transport:
         """What `read` makes of the answer to GET service/path?params (POST if there is a JSON body).
 
         read: raises NetworkError for an answer it cannot use, BusyError if asking again may help.  Raises NetworkError
-        naming the service, what happened, and what to do, when there is no usable answer in time.
+        naming the service, what happened, and what to do, when there is no usable answer in time; StorageError if the
+        cache, through which requests are spaced, cannot be written.
         """
         url = self.service.url + path + ("?" + urlencode(params) if params else "")
         cached = None if self.fresh else self._cached(url, body)
@@ -323,8 +324,8 @@ class Transport:
                 stamp.write_text(repr(self.clock.wall()), encoding="utf-8")
             lock.release()
 
-    def _unusable(self, error: OSError) -> NetworkError:
-        return NetworkError(
+    def _unusable(self, error: OSError) -> StorageError:
+        return StorageError(
             f"{self.folder}: the cache folder cannot be used: {error.strerror}",
             hint="requests are spaced through it: free some space, or point XDG_CACHE_HOME elsewhere",
         )

@@ -9,7 +9,7 @@ from email.utils import formatdate
 
 import pytest
 
-from kb_tools.errors import NetworkError
+from kb_tools.errors import NetworkError, StorageError
 from kb_tools.services import transport
 from kb_tools.services.transport import MAX_BYTES, Service, Transport, cache_folder
 
@@ -188,7 +188,7 @@ def test_a_damaged_cache_counts_as_none(service, server, damage):
 def test_a_cache_that_cannot_be_used_is_named(service, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(NetworkError, match="the cache folder cannot be used") as caught:
+    with pytest.raises(StorageError, match="the cache folder cannot be used") as caught:
         ask(service)
     assert "XDG_CACHE_HOME" in str(caught.value.hint)
 

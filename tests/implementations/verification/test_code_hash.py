@@ -256,10 +256,11 @@ def stale_after(real, file, old, new) -> set[str]:
         ("demos/ddpm.py", "bound=1.75", "bound=1.76", {"ddpm"}),
         ("demos/ddpm.py", '"lr": 4e-3', '"lr": 5e-3', {"ddpm", "ddim"}),  # trains the network that DDIM samples
         ("ddpm.py", "mean, process.at(process.beta, t, x_t)", "mean, 2 * process.at(process.beta, t, x_t)",
-         {"ddpm", "adm", "cfg"}),  # all that take DDPM's own reverse step, and no other that imports from it
+         {"ddpm", "adm", "cfg", "palette", "repaint"}),  # all that take DDPM's own reverse step, and no other
         # the chain of 2015, which DDPM only hands on to those that build on it
         ("dpm.py", "self.alpha = 1 - self.beta", "self.alpha = 1 - 1 * self.beta",
-         {"dpm", "ddpm", "ddim", "iddpm", "adm", "cfg"}),
+         {"dpm", "ddpm", "ddim", "iddpm", "adm", "cfg", "palette", "repaint", "null_text_inversion", "diffae",
+          "repfusion", "h_space_asyrp", "h_space_riemannian", "h_space_self_discovery"}),
         ("ddim.py", '"""Spherical', '"""Round', set()),
     ],
 )  # fmt: skip

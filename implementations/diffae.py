@@ -9,6 +9,8 @@ and a second, small diffusion model makes new codes.
 t counts from 1 to T, and t = 0 is the data.  `encoder(x_0)` returns z_sem: (B, features); `model(x_t, t, z_sem)`
 predicts the noise, and `given(model, z_sem)` is the same as a model of x_t and t, which every sampler takes.  Nothing
 is clipped: the noise that a clipped x_0 implies would not lead back.
+
+Long because three networks belong to the paper: encoder, decoder, and the prior of codes.
 """
 
 from __future__ import annotations

@@ -339,9 +339,9 @@ def dose(run: Run) -> Figure:
         return torch.stack([getattr(change, name) for name in names]).abs().mean().item()
 
     return Figure(
-        alt="How much the factors of images change, in their spreads, with the length of a step of z_sem towards bright "
-        "grounds.  The ground's rises to about two; hue and mark stay, the place moves little, and size and stretch "
-        "change by up to one.",
+        alt="How much the factors of images change, in their spreads, with the length of a step of z_sem towards "
+        "bright grounds: the ground most, by more than one on the mean of dark images and bright ones; size and "
+        "stretch by up to one; hue, mark and place less.",
         image=pictures.curves(
             {name: (steps, [mean(change, names) for change in changes]) for name, names in shown.items()},
             across="s, the step of z_sem",

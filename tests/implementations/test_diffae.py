@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 
 import numpy as np
 import pytest
@@ -263,6 +264,16 @@ def test_the_classifier_is_at_the_minimum_of_the_penalised_likelihood(decay):
     assert w[0] > 5 * w[2].abs() and w[1] > 5 * w[2].abs() and bias > 0.2
 
 
+def test_the_classifier_reaches_the_minimum_where_codes_are_nearly_the_same():
+    z = draw(300, 6)
+    z[:, 1], z[:, 3] = z[:, 0] + 0.03 * z[:, 1], z[:, 2] - 0.05 * z[:, 3]
+    y = z[:, 0] - z[:, 1] + 0.1 * z[:, 4].square() - 0.05 * z[:, 2] + 0.02 * draw(300, seed=1) > 0
+    w, bias = diffae.classifier(z, y, Scale.of(z), decay=1e-5)
+    told_ = ((z - z.mean(0)) / z.std(0)).numpy()
+    error = 1 / (1 + np.exp(-(told_ @ w.numpy() + bias.numpy()))) - y.numpy()
+    assert np.abs(told_.T @ error / 300 + 1e-5 * w.numpy()).max() < 1e-6 and abs(error.mean()) < 1e-6
+
+
 def test_the_default_penalty_is_small():
     z, y = labelled()
     assert torch.equal(diffae.classifier(z, y, Scale.of(z))[0], diffae.classifier(z, y, Scale.of(z), decay=1e-3)[0])
@@ -287,11 +298,11 @@ def test_labels_that_tell_nothing_apart_are_refused(y):
 
 
 def test_an_edit_is_a_step_among_normalised_codes():
-    z, w = draw(5, 4), torch.tensor([3.0, 0.0, -4.0, 12.0], dtype=F64)
-    scale = Scale(torch.tensor([1.0, 2.0, 3.0, 4.0]).double(), torch.tensor([0.5, 2.0, 1.5, 3.0]).double())
+    z, w = draw(5, 5), torch.tensor([3.0, 0.0, -4.0, 12.0, 0.0], dtype=F64)
+    scale = Scale(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]).double(), torch.tensor([0.5, 2.0, 1.5, 3.0, 0.7]).double())
     sd, mean = scale.sd.numpy(), scale.mean.numpy()
     for s in (0.3, -1.0, torch.tensor([0.1, 0.2, 0.0, -0.4, 2.0])):
-        step = np.asarray(s).reshape(-1, 1) * math.sqrt(4) * w.numpy() / 13
+        step = np.asarray(s).reshape(-1, 1) * math.sqrt(5) * w.numpy() / 13
         expected = ((z.numpy() - mean) / sd + step) * sd + mean
         np.testing.assert_allclose(diffae.edit(z, w, s, scale), expected, rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(diffae.edit(z, 7 * w, 0.3, scale), diffae.edit(z, w, 0.3, scale), rtol=1e-12, atol=1e-12)
@@ -424,7 +435,7 @@ def test_no_code_at_all_is_named():
 @pytest.mark.parametrize("z", [draw(3, 2), draw(2, 3), draw(3), draw(3, 4)])
 def test_a_code_of_another_size_is_named(z):
     network = diffae.ConditionalUNet(2, 3, **SIZES).double()
-    with pytest.raises(ValueError, match=r"want a code for each row, \(3, 3\), not"):
+    with pytest.raises(ValueError, match=rf"want a code for each row, \(3, 3\), not {re.escape(str(tuple(z.shape)))}$"):
         network(draw(3, 2, 6, 6), torch.tensor([1, 2, 3]), z)
 
 

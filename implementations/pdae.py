@@ -5,11 +5,11 @@ A diffusion model that exists stays as it is.  What it cannot know of an image t
 between its mean of the reverse step and the true one; a class would fill a part of it by the gradient of a classifier.
 So a gradient estimator G(x_t, z, t) and an encoder, whose code z takes the class's place, learn to fill the gap.
 
-t counts from 1 to T, and t = 0 is the data.  `model(x_t, t)` predicts the noise and is frozen, `encoder(x_0)` returns z:
-(B, features), and `estimator(x_t, t, z)` is G: (B, ...).  The shifted mean is that of the noise
-eps_theta - sqrt(alpha_t) (1 - abar_{t-1}) / sqrt(1 - abar_t) G.  DDIM in the authors' code takes sqrt(1 - abar_t) G, the
-score of the derivation, and so goes further than what was trained by (1 - abar_t) / (sqrt(alpha_t) (1 - abar_{t-1})):
-by 2.2 at t = 2 and by one hundredth at t = 200.  Here both take what was trained, and `by` says if not.
+t counts from 1 to T, and t = 0 is the data.  `model(x_t, t)` predicts the noise and is frozen, `encoder(x_0)` returns
+z: (B, features), and `estimator(x_t, t, z)` is G: (B, ...).  The shifted mean is that of the noise
+eps_theta - sqrt(alpha_t) (1 - abar_{t-1}) / sqrt(1 - abar_t) G.  DDIM in the authors' code takes sqrt(1 - abar_t) G,
+the score of the derivation, and so goes further than what was trained by (1 - abar_t) / (sqrt(alpha_t)
+(1 - abar_{t-1})): by 2.2 at t = 2, by a hundredth at t = 200.  Here both take what was trained, and `by` says if not.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def _contracting(network: UNet) -> list[torch.Size]:
 def coefficient(process: GaussianDiffusion, t: int | Tensor, x: Tensor, by: By = "mean") -> Tensor:
     """What G is multiplied by where it changes the predicted noise.  t: int or (B,) in 1..T; x: (B, ...), to broadcast.
 
-    by: "mean", of a mean shifted by Sigma_t G with Sigma_t = beta-tilde_t, which training takes and which is 0 at t = 1;
-    "score", sqrt(1 - abar_t), of a score shifted by G.
+    by: "mean", of a mean shifted by Sigma_t G with Sigma_t = beta-tilde_t, which training takes, and which is 0 at
+    t = 1; "score", sqrt(1 - abar_t), of a score shifted by G.
     """
     if by not in ("mean", "score"):
         raise ValueError(f"by must be 'mean' or 'score', not {by!r}")

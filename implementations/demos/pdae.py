@@ -7,19 +7,15 @@ from torch import Tensor, nn
 
 from implementations import ddim
 from implementations.common.noise import Noise
-from implementations.common.rows import for_all
-from implementations.ddpm import predict_x_0
 from implementations.demos.recipes import unet_sizes
 from implementations.demos.shapes.network import PROCESS, pretrained
 from implementations.demos.shapes.world import world
 from implementations.diffae import SemanticEncoder
-from implementations.lab import pictures
-from implementations.lab.demo import Claim, Demo, Figure, Run, once
+from implementations.lab.demo import Run, once
 from implementations.lab.networks import train_or_load
 from implementations.lab.training import Batch, Trained
-from implementations.pdae import GradientEstimator, decode, encode, gap, loss, shifted
+from implementations.pdae import GradientEstimator, gap, loss, shifted
 from implementations.unet import UNet
-from implementations.verification import factors
 
 CODE = 8
 TAU = ddim.timesteps(PROCESS.T, 20)

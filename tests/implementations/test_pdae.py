@@ -212,7 +212,7 @@ def test_the_loss_in_numpy(gamma, options):
 
 
 def test_the_loss_is_stationary_at_the_exact_gradient():
-    """Over unit impulses of (x_0, noise of the code, eps) the mean is exact: any change of G by d is worse by d^2 alone."""
+    """Over unit impulses of (x_0, noise of the code, eps) the mean is exact: a change of G by d costs d^2."""
     process, t, root, kick = rough(9), 5, torch.linalg.cholesky(C), draw(5, 3, seed=7)
     eye, D = torch.eye(3 + 2 + 3, dtype=F64), 8
     rows = torch.cat([eye, -eye])
@@ -366,9 +366,10 @@ def test_the_frozen_network_never_learns_and_never_drops():
     assert not {name.split(".")[0] for name, _ in estimator.named_parameters()} & {"inlet", "down", "shrink"}
 
 
-@pytest.mark.parametrize(
-    "other", [{"width": 16}, {"multipliers": (1, 2), "attention": (1,)}, {"multipliers": (1, 2, 2)}, {"blocks": 1}]
-)
+OTHERS = [{"width": 16}, {"multipliers": (1, 2), "attention": (1,)}, {"multipliers": (1, 2, 2)}, {"blocks": 1}]
+
+
+@pytest.mark.parametrize("other", OTHERS)
 def test_a_frozen_network_of_other_sizes_is_refused(other):
     with pytest.raises(ValueError, match="the sizes of G must be those of the frozen network"):
         pdae.GradientEstimator(UNet(2, **SIZES), 3, **(SIZES | other))

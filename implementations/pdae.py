@@ -70,7 +70,9 @@ class GradientEstimator(ConditionalUNet):
                 h = stage(h, c)
                 skips.append(h)
             h = shrink(h)
-        h = h.contiguous()  # torch 2.13 on CPU: GroupNorm of channels-last features that need no gradient ends the process
+        h = (
+            h.contiguous()
+        )  # torch 2.13 on CPU: GroupNorm of channels-last features that need no gradient ends the process
         c = F.silu(self.condition(t, z_sem))
         for stage in self.middle:
             h = stage(h, c)

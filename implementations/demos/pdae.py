@@ -90,7 +90,7 @@ def filled(run: Run, base: int = 0) -> Claim:
     )
 
 
-# ---- exactly: one number x_0 ~ N(0, 1), of which the code is z = x_0 + N(0, 1/4) -----------------------------------------
+# ---- exactly: one number x_0 ~ N(0, 1), of which the code is z = x_0 + N(0, 1/4) -------------------------------------
 
 
 def off(run: Run, by: By) -> float:
@@ -155,7 +155,7 @@ def kept(run: Run, images: Tensor) -> float:
 
 def decoded(run: Run) -> Claim:
     return Claim(
-        statement=f"share of {COUNT} images of a code and a random x_T that have the ground and the hue of the original",
+        statement=f"share of {COUNT} images of a code and a random x_T with the original's ground and hue",
         value=kept(run, variants(run)),
         bound=0.8,
         relation=">=",

@@ -70,9 +70,8 @@ class GradientEstimator(ConditionalUNet):
                 h = stage(h, c)
                 skips.append(h)
             h = shrink(h)
-        h = (
-            h.contiguous()
-        )  # torch 2.13 on CPU: GroupNorm of channels-last features that need no gradient ends the process
+        # torch 2.13 on CPU: the gradient of GroupNorm ends the process if channels-last features need none themselves
+        h = h.contiguous()
         c = F.silu(self.condition(t, z_sem))
         for stage in self.middle:
             h = stage(h, c)

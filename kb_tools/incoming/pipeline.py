@@ -109,7 +109,8 @@ def _planned(collection: Collection, works: list[Work], wishes: Wishes) -> list[
 
 def _led_on(found: list[Matched]) -> list[Matched]:
     """Edges of records that come together lead to the same works as before, whatever these are called here."""
-    names = {str(one.work.fields.get("id")): one.id for one in found if one.work.ours and one.id}
+    ours = [(one.work.fields.get("id"), one.id) for one in found if one.work.ours]
+    names = {there: here for there, here in ours if isinstance(there, str) and here}
     led = []
     for one in found:
         record = one.record
